@@ -1,0 +1,121 @@
+"""The settings, as frozen models, and the one way to load them from YAML.
+
+The files in ``configs/`` are complete and equal to the defaults here (a test says so).
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from pathsearch.errors import ConfigError
+
+#: µm per pixel that a microscope slide can have; outside it is an error, not a guess.
+SANE_MPP = (0.05, 10.0)
+
+
+class Settings(BaseModel):
+    """Base of all settings: immutable, unknown keys refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class TileSpec(Settings):
+    """How slides are cut into patches. A library may hold several specs.
+
+    Attributes
+    ----------
+    size_px : int
+        Width and height of a patch as the encoder sees it, in pixels at `mpp`.
+    mpp : float
+        Resolution of the patch, µm per pixel.
+    stride_px : int
+        Step between neighbours, in pixels at `mpp`; equal to `size_px` by default.
+    min_tissue : float
+        Least share of a patch that must be tissue, 0..1.
+    color : {'raw', 'srgb'}
+        Pixels as stored, or with the slide's ICC profile applied.
+    name : str
+        How the spec is called, e.g. ``0.5um-224px``.
+    """
+
+    size_px: int = Field(224, ge=16, le=4096)
+    mpp: float = Field(0.5, ge=SANE_MPP[0], le=SANE_MPP[1])
+    stride_px: int = Field(0, ge=0, le=8192)
+    min_tissue: float = Field(0.4, ge=0.0, le=1.0)
+    color: Literal["raw", "srgb"] = "raw"
+    name: str = Field("", pattern=r"^[A-Za-z0-9._-]*$", max_length=60)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fill_in(cls, data: Any) -> Any:
+        if isinstance(data, dict):
+            data = dict(data)
+            size = data.get("size_px", 224)
+            if not data.get("stride_px"):
+                data["stride_px"] = size
+            if not data.get("name"):
+                data["name"] = f"{float(data.get('mpp', 0.5)):g}um-{size}px"
+        return data
+
+
+class SlideSettings(Settings):
+    """How slides are read."""
+
+    reader: Literal["auto", "openslide", "tiff"] = "auto"
+    #: Declared sizes above this many level-0 pixels are refused (slide-too-large).
+    max_pixels: int = Field(4 * 10**11, ge=1)
+    #: More than this share of unreadable patches fails the slide (bad-tiles).
+    max_bad_share: float = Field(0.2, ge=0.0, le=1.0)
+
+
+_Model = TypeVar("_Model", bound=Settings)
+
+
+def load_yaml(path: Path | str, model: type[_Model]) -> _Model:
+    """Read settings from a YAML file.
+
+    Parameters
+    ----------
+    path : Path or str
+        The file. Keys that it leaves out keep their defaults.
+    model : type
+        The settings class to fill.
+
+    Raises
+    ------
+    ConfigError
+        The file is missing, is not YAML, or holds a key or value that does not fit.
+    """
+    path = Path(path)
+    try:
+        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read ({error.strerror}).", path=str(path)) from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        reason = " ".join(str(error).split())
+        raise ConfigError(f"{path}: is not valid YAML: {reason}", path=str(path)) from None
+    if raw is None:
+        raw = {}
+    if not isinstance(raw, dict):
+        raise ConfigError(f"{path}: expected 'key: value' lines.", path=str(path))
+    return validated(raw, model, source=str(path))
+
+
+def validated(raw: dict[str, Any], model: type[_Model], *, source: str) -> _Model:
+    """`model` filled from `raw`, or one ConfigError line that names the wrong keys."""
+    try:
+        return model.model_validate(raw)
+    except ValidationError as error:
+        wrong = "; ".join(
+            f"{'.'.join(map(str, e['loc'])) or 'file'}: {e['msg']}" for e in error.errors()
+        )
+        raise ConfigError(f"{source}: {wrong}", source=source) from None
+
+
+def dump_yaml(settings: Settings) -> str:
+    """The resolved settings as YAML text that `load_yaml` takes back."""
+    return yaml.safe_dump(settings.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
