@@ -72,6 +72,35 @@ class SlideSettings(Settings):
     max_bad_share: float = Field(0.2, ge=0.0, le=1.0)
 
 
+class TissueSettings(Settings):
+    """How tissue is told from glass, on an overview of the slide.
+
+    Attributes
+    ----------
+    mode : {'auto', 'brightfield', 'fluorescence', 'all'}
+        ``auto`` looks whether the background is bright or dark; ``all`` takes the whole
+        scanned area as tissue.
+    mpp : float
+        Resolution of the overview that the mask is made on, µm per pixel.
+    exclude_pen : bool
+        Leave out marks of felt pens. Switch it off for stains in a pen's colours, such as
+        a trichrome with light green.
+    exclude_artefacts : bool
+        Leave out coverslip edges, bubbles, out-of-focus dirt on the glass and black borders.
+    min_area_um : float
+        Pieces smaller than a disc of this diameter are dust, µm.
+    sensitivity : float
+        1 by default; higher takes paler material for tissue.
+    """
+
+    mode: Literal["auto", "brightfield", "fluorescence", "all"] = "auto"
+    mpp: float = Field(8.0, ge=1.0, le=64.0)
+    exclude_pen: bool = True
+    exclude_artefacts: bool = True
+    min_area_um: float = Field(80.0, ge=0.0, le=5000.0)
+    sensitivity: float = Field(1.0, ge=0.2, le=5.0)
+
+
 _Model = TypeVar("_Model", bound=Settings)
 
 

@@ -1,0 +1,22 @@
+"""Where the tissue is on a slide, and the grid of patches on it.
+
+The frame is the slide's: level-0 pixels, origin top-left. An overview or a mask starts at
+the top-left corner of ``slide.bounds``.
+"""
+
+from pathsearch.tiling.grid import tile
+from pathsearch.tiling.mask import tissue_mask
+from pathsearch.tiling.overview import Overview, overview, thumbnail
+from pathsearch.tiling.preview import preview
+from pathsearch.tiling.regions import Regions, load_regions
+
+__all__ = [
+    "Overview",
+    "Regions",
+    "load_regions",
+    "overview",
+    "preview",
+    "thumbnail",
+    "tile",
+    "tissue_mask",
+]
