@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Any, Protocol, Self, runtime_checkable
+from typing import Any, Literal, Protocol, Self, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -20,15 +20,22 @@ __all__ = [
     "Array",
     "Batch",
     "Encoder",
+    "Example",
+    "Exclude",
     "Footprint",
     "Index",
     "Level",
     "Match",
     "PatchKey",
+    "Picture",
+    "Point",
+    "Query",
+    "Region",
     "Slide",
     "SlideInfo",
     "TileSpec",
     "Tiling",
+    "Vector",
 ]
 
 Array = npt.NDArray[Any]
@@ -286,6 +293,91 @@ class Index(Protocol):
             -1 where there are fewer than `k`.
         """
         ...
+
+
+#: A closed ring of level-0 x, y corners; a polygon is its outline, then its holes.
+Ring = tuple[tuple[float, float], ...]
+Polygon = tuple[Ring, ...]
+
+#: What an answer leaves out: patches that overlap the query, its slides, or its cases.
+Exclude = Literal["overlap", "slide", "case"]
+
+
+@dataclass(frozen=True, slots=True)
+class Region:
+    """An area of a slide, of any shape.
+
+    Attributes
+    ----------
+    slide : str
+        An id in the library, or the path of a slide that is not in it.
+    polygons : tuple of polygons
+        Level-0 pixels.
+    """
+
+    slide: str
+    polygons: tuple[Polygon, ...]
+
+    @classmethod
+    def rectangle(cls, slide: str, x: float, y: float, w: float, h: float) -> Region:
+        """The rectangle with its top-left corner at x, y; level-0 pixels."""
+        return cls(slide, ((((x, y), (x + w, y), (x + w, y + h), (x, y + h)),),))
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """The patch centred on a place: level-0 x, y of its centre."""
+
+    slide: str
+    x: float
+    y: float
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """An image file, and how many µm a pixel of it is."""
+
+    path: str
+    mpp: float
+
+
+@dataclass(frozen=True, slots=True)
+class Vector:
+    """An embedding of the library's own encoder."""
+
+    values: tuple[float, ...]
+
+
+Example = Region | Point | Picture | Vector
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """A question.
+
+    Attributes
+    ----------
+    like : tuple of examples
+        At least one.
+    exclude : {'overlap', 'slide', 'case'}
+        What is never returned; patches on the query's own spot never are.
+    spec : str
+        The tile spec to search; empty where the library has one.
+    k : int
+        Number of matches wanted.
+    per_slide, per_case : int or None
+        At most so many from one slide or case.
+    exact : bool
+        Compare with every patch instead of asking the index.
+    """
+
+    like: tuple[Example, ...]
+    exclude: Exclude = "overlap"
+    spec: str = ""
+    k: int = 20
+    per_slide: int | None = None
+    per_case: int | None = None
+    exact: bool = False
 
 
 @dataclass(frozen=True, slots=True)

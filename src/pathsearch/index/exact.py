@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 import numpy.typing as npt
 
@@ -54,19 +56,24 @@ class ExactIndex:
                 if isinstance(block, slice)
                 else block
             )
-            best.offer(self._scores(queries, block), ordinals)
+            best.offer(self.scores_of_block(queries, block), ordinals)
         return best.result()
 
     def scores(
         self, query: npt.NDArray[np.float32], ordinals: npt.NDArray[np.int64]
     ) -> npt.NDArray[np.float32]:
         """Exact cosine of one query (dim,) to some rows: float32, shape (len(ordinals),)."""
-        row: npt.NDArray[np.float32] = self._scores(query[None, :], ordinals)[0]
+        row: npt.NDArray[np.float32] = self.scores_of_block(query[None, :], ordinals)[0]
         return row
 
-    def _scores(
+    def blocks(self) -> Iterator[slice | npt.NDArray[np.int64]]:
+        """All rows, in pieces that `scores_of_block` takes."""
+        return ranges.blocks(ranges.everything(self.size), BLOCK)
+
+    def scores_of_block(
         self, queries: npt.NDArray[np.float32], block: slice | npt.NDArray[np.int64]
     ) -> npt.NDArray[np.float32]:
+        """Exact cosine of all queries (q, dim) to some rows: float32, shape (q, rows)."""
         rows = np.asarray(self.vectors[block], np.float32)
         scores = queries @ rows.T
         if self.norms is not None:

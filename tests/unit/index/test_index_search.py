@@ -49,7 +49,7 @@ def test_exact_equals_the_oracle_for_any_allowed_ranges(n, k, seed, picks):
     mask = ranges.to_mask(allowed, n)
     index = ExactIndex(*stored(vectors))
     scores, ordinals = index.search(queries, k, allowed)
-    want_scores, want = oracle(vectors, queries, k, mask)
+    want_scores, _ = oracle(vectors, queries, k, mask)
     assert scores.shape == (3, k)
     assert ordinals.shape == (3, k)
     found = min(k, int(mask.sum()))

@@ -1,0 +1,194 @@
+"""All patches of one spec that can be asked: the index, and what it does not cover yet.
+
+Search is always complete: the ordinals of the index come first, then, compared exactly,
+the rows of segments that were committed since. Removed segments are never allowed.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from pathsearch.errors import IndexFileError
+from pathsearch.index import ranges
+from pathsearch.index.exact import ExactIndex
+from pathsearch.index.files import OpenIndex, open_folder
+from pathsearch.index.ranges import Ranges
+from pathsearch.search.percentile import Background
+
+if TYPE_CHECKING:
+    from pathsearch.library import Library, SegmentRecord
+
+
+@dataclass(frozen=True)
+class Tail:
+    """The rows of segments that the index does not cover, held in memory.
+
+    Attributes
+    ----------
+    exact : ExactIndex
+    coords : int64 array, shape (n, 2)
+    table : int64 array, shape (m, 3)
+        Segment number, first row, one past the last; counted from the tail's start.
+    """
+
+    exact: ExactIndex
+    coords: npt.NDArray[np.int64]
+    table: npt.NDArray[np.int64]
+
+
+class Pool:
+    """The searchable patches of a spec, as of one generation of the library.
+
+    Parameters
+    ----------
+    library : Library
+    spec : str
+    """
+
+    def __init__(self, library: Library, spec: str) -> None:
+        self.spec = spec
+        self.notes: list[str] = []
+        self.segments = {s.number: s for s in library.segments(spec) if s.rows}
+        self.opened = self._open_index(library)
+        covered = set(self.opened.segments[:, 0].tolist()) if self.opened else set()
+        fresh = [s for number, s in self.segments.items() if number not in covered]
+        self.tail = _read_tail(library, fresh)
+        self.indexed = self.opened.manifest.size if self.opened else 0
+        self.size = self.indexed + self.tail.exact.size
+        self._table = self._whole_table()
+        self._of_slide = self._group(s.slide_id for s in self._rows_segments())
+
+    def _open_index(self, library: Library) -> OpenIndex | None:
+        state = library.index_state(self.spec)
+        self.folder: Path | None = None
+        if state is None:
+            return None
+        folder = Path(library.path) / "index" / state.folder
+        try:
+            opened = open_folder(folder)
+        except IndexFileError as error:
+            self.notes.append(f"The index is not used: {error} Run `pathsearch reindex`.")
+            return None
+        if opened.manifest.encoder != library.encoder.fingerprint:
+            self.notes.append("The index is of another encoder and is not used.")
+            return None
+        self.folder = folder
+        return opened
+
+    def _whole_table(self) -> npt.NDArray[np.int64]:
+        shifted = self.tail.table + np.array([0, self.indexed, self.indexed])
+        if self.opened is None:
+            return shifted
+        return np.concatenate([self.opened.segments, shifted])
+
+    def _rows_segments(self) -> Iterable[SegmentRecord]:
+        return (self.segments[n] for n in self._table[:, 0].tolist() if n in self.segments)
+
+    def _group(self, names: Iterable[str]) -> dict[str, list[tuple[int, int]]]:
+        groups: dict[str, list[tuple[int, int]]] = defaultdict(list)
+        live = (row for row in self._table.tolist() if row[0] in self.segments)
+        for name, (_, start, stop) in zip(names, live, strict=True):
+            groups[name].append((start, stop))
+        return groups
+
+    @cached_property
+    def background(self) -> Background | None:
+        """What searches here usually find, or None where there is no index yet."""
+        return Background.load(self.folder) if self.folder else None
+
+    @cached_property
+    def removed(self) -> Ranges:
+        """Ordinals whose segment is not part of the library any more."""
+        gone = [(a, b) for n, a, b in self._table.tolist() if n not in self.segments]
+        return ranges.union(np.array(gone, np.int64).reshape(-1, 2))
+
+    @property
+    def exact_only(self) -> bool:
+        """Whether every search here compares with every patch."""
+        return self.opened is None or self.opened.manifest.kind == "exact"
+
+    def of_slides(self, slide_ids: Iterable[str]) -> Ranges:
+        """The ordinals of some slides."""
+        found = [r for slide_id in slide_ids for r in self._of_slide.get(slide_id, ())]
+        return ranges.union(np.array(found, np.int64).reshape(-1, 2))
+
+    def coords(self, ordinals: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        """Level-0 x, y of the top-left corners: int64, shape (n, 2)."""
+        answer = np.empty((len(ordinals), 2), np.int64)
+        late = ordinals >= self.indexed
+        if self.opened is not None:
+            answer[~late] = self.opened.coords[ordinals[~late]]
+        answer[late] = self.tail.coords[ordinals[late] - self.indexed]
+        return answer
+
+    def vectors(self, ordinals: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
+        """Stored vectors, made unit length again: float32, shape (n, dim)."""
+        rows = np.empty((len(ordinals), self.tail.exact.vectors.shape[1]), np.float32)
+        late = ordinals >= self.indexed
+        if self.opened is not None:
+            rows[~late] = self.opened.exact.vectors[ordinals[~late]]
+        rows[late] = self.tail.exact.vectors[ordinals[late] - self.indexed]
+        norms = np.linalg.norm(rows, axis=1, keepdims=True)
+        return np.asarray(rows / np.maximum(norms, 1e-12), np.float32)
+
+    def segment_of(self, ordinals: npt.NDArray[np.int64]) -> list[SegmentRecord]:
+        """The segment of each ordinal."""
+        at = np.searchsorted(self._table[:, 1], ordinals, side="right") - 1
+        return [self.segments[number] for number in self._table[at, 0].tolist()]
+
+    def of_slide(
+        self, slide_id: str
+    ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float32], int] | None:
+        """Corners (n, 2), vectors (n, dim) and footprint of a slide's patches, or None."""
+        held = self.of_slides([slide_id])
+        if not len(held):
+            return None
+        ordinals = np.concatenate([np.arange(a, b) for a, b in held.tolist()])
+        footprint = self.segment_of(ordinals[:1])[0].footprint
+        return self.coords(ordinals), self.vectors(ordinals), footprint
+
+    def search(
+        self, query: npt.NDArray[np.float32], k: int, allowed: Ranges, *, exact: bool
+    ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]:
+        """The `k` best allowed rows of one query (dim,): scores and ordinals, each (<=k,)."""
+        scores: list[npt.NDArray[np.float32]] = []
+        ordinals: list[npt.NDArray[np.int64]] = []
+        if self.opened is not None:
+            index = self.opened.exact if exact else self.opened.index
+            got = index.search(query[None, :], k, ranges.clip(allowed, 0, self.indexed))
+            scores.append(got[0][0])
+            ordinals.append(got[1][0])
+        got = self.tail.exact.search(
+            query[None, :], k, ranges.clip(allowed, self.indexed, self.size)
+        )
+        scores.append(got[0][0])
+        ordinals.append(np.where(got[1][0] >= 0, got[1][0] + self.indexed, -1))
+        all_scores, all_ordinals = np.concatenate(scores), np.concatenate(ordinals)
+        order = np.lexsort((all_ordinals, -all_scores))[:k]
+        order = order[all_ordinals[order] >= 0]
+        return all_scores[order], all_ordinals[order]
+
+
+def _read_tail(library: Library, segments: Sequence[SegmentRecord]) -> Tail:
+    dim = library.encoder.dim
+    vectors = [np.empty((0, dim), np.float16)]
+    norms = [np.empty(0, np.float32)]
+    coords = [np.empty((0, 2), np.int64)]
+    table, size = [], 0
+    for segment in segments:
+        arrays = library.read_segment(segment)
+        vectors.append(arrays.vectors)
+        norms.append(arrays.norms)
+        coords.append(arrays.coords)
+        table.append((segment.number, size, size + segment.rows))
+        size += segment.rows
+    exact = ExactIndex(np.concatenate(vectors), np.concatenate(norms))
+    return Tail(exact, np.concatenate(coords), np.array(table, np.int64).reshape(-1, 3))

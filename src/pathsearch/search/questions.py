@@ -1,0 +1,174 @@
+"""Questions as words and as JSON, both ways."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, get_args
+
+from pathsearch.errors import QueryError, UsageError
+from pathsearch.nouns import Example, Exclude, Picture, Point, Polygon, Query, Region, Ring, Vector
+
+FORMS = "SLIDE#x,y,w,h  SLIDE#x,y  SLIDE#FILE.geojson  or  PICTURE.png@MPP"
+
+
+def parse_example(word: str) -> Example:
+    """One EXAMPLE of the command line.
+
+    Parameters
+    ----------
+    word : str
+        ``SLIDE#x,y,w,h`` (rectangle), ``SLIDE#x,y`` (the patch centred there),
+        ``SLIDE#F.geojson`` (regions of any shape) or ``F.png@MPP`` (an image). Lengths in
+        level-0 pixels, MPP in µm per pixel. SLIDE may itself hold ``#``: the last counts.
+
+    Raises
+    ------
+    QueryError
+        The word has none of these forms, or its numbers make no sense.
+    """
+    slide, mark, place = word.rpartition("#")
+    if mark:
+        if not slide:
+            raise QueryError(f"'{word}': no slide before '#'. Use {FORMS}.")
+        if place.lower().endswith((".geojson", ".json")):
+            return _regions_of_file(slide, place)
+        return _place(word, slide, place)
+    path, mark, mpp = word.rpartition("@")
+    if mark and path:
+        return Picture(path, _number(mpp, f"'{word}': '{mpp}' is not a resolution in µm per pixel"))
+    raise QueryError(f"'{word}' is not an example. Use {FORMS}.")
+
+
+def _place(word: str, slide: str, place: str) -> Example:
+    parts = place.split(",")
+    if len(parts) not in (2, 4):
+        raise QueryError(f"'{word}': expected x,y or x,y,w,h after '#', got '{place}'.")
+    numbers = [_number(p, f"'{word}': '{p}' is not a number", positive=False) for p in parts]
+    if len(numbers) == 2:
+        return Point(slide, numbers[0], numbers[1])
+    x, y, w, h = numbers
+    if w <= 0 or h <= 0:
+        raise QueryError(f"'{word}': width and height must be above 0.")
+    return Region.rectangle(slide, x, y, w, h)
+
+
+def _number(text: str, complaint: str, *, positive: bool = True) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        raise QueryError(f"{complaint}.") from None
+    if not math.isfinite(value) or (positive and value <= 0):
+        raise QueryError(f"{complaint}.")
+    return value
+
+
+def _regions_of_file(slide: str, path: str) -> Region:
+    from pathsearch.tiling import load_regions
+
+    regions = load_regions(Path(path))
+    return Region(slide, tuple(_polygon(outer, holes) for outer, holes in regions.rings()))
+
+
+def _polygon(outer: Any, holes: Any) -> Polygon:
+    return (_ring(outer), *(_ring(hole) for hole in holes))
+
+
+def _ring(corners: Any) -> Ring:
+    return tuple((float(x), float(y)) for x, y in corners)
+
+
+def query_to_json(query: Query) -> dict[str, Any]:
+    """The query as plain JSON values that `query_from_json` takes back."""
+    return {
+        "like": [_example_to_json(example) for example in query.like],
+        "exclude": query.exclude,
+        "spec": query.spec,
+        "k": query.k,
+        "per_slide": query.per_slide,
+        "per_case": query.per_case,
+        "exact": query.exact,
+    }
+
+
+def query_from_json(raw: Mapping[str, Any], *, source: str = "query") -> Query:
+    """A query from JSON values.
+
+    Raises
+    ------
+    QueryError
+        A key is unknown or a value does not fit; the message names it.
+    """
+    if not isinstance(raw, Mapping):
+        raise QueryError(f"{source}: expected an object with 'like'.")
+    known = set(Query.__dataclass_fields__)
+    unknown = sorted(set(raw) - known)
+    if unknown:
+        raise QueryError(
+            f"{source}: unknown key '{unknown[0]}'. Known: {', '.join(sorted(known))}."
+        )
+    like = raw.get("like")
+    if not isinstance(like, Sequence) or isinstance(like, str) or not like:
+        raise QueryError(f"{source}: 'like' must be a list of at least one example.")
+    rest = {key: value for key, value in raw.items() if key != "like"}
+    return checked(Query(tuple(_example_from_json(item, source) for item in like), **rest))
+
+
+def checked(query: Query) -> Query:
+    """The query itself, or QueryError where its numbers make no sense."""
+    if query.exclude not in get_args(Exclude):
+        raise QueryError(f"exclude must be one of {', '.join(get_args(Exclude))}.")
+    for name, low in (("k", 1), ("per_slide", 1), ("per_case", 1)):
+        value = getattr(query, name)
+        if value is None and name != "k":
+            continue
+        if not isinstance(value, int) or isinstance(value, bool) or value < low:
+            raise QueryError(f"{name} must be a whole number of at least {low}, got {value!r}.")
+    if query.k > 100_000:
+        raise QueryError("k must be at most 100000.")
+    if not query.like:
+        raise QueryError("a query needs at least one example.")
+    if not isinstance(query.spec, str) or not isinstance(query.exact, bool):
+        raise QueryError("spec must be a name and exact true or false.")
+    return query
+
+
+def _example_to_json(example: Example) -> dict[str, Any]:
+    if isinstance(example, Region):
+        coordinates = [[[list(corner) for corner in r] for r in p] for p in example.polygons]
+        geometry = {"type": "MultiPolygon", "coordinates": coordinates}
+        return {"slide": example.slide, "geometry": geometry}
+    if isinstance(example, Point):
+        return {"slide": example.slide, "point": [example.x, example.y]}
+    if isinstance(example, Picture):
+        return {"image": example.path, "mpp": example.mpp}
+    return {"vector": list(example.values)}
+
+
+def _example_from_json(raw: Any, source: str) -> Example:
+    if isinstance(raw, str):
+        return parse_example(raw)
+    try:
+        if "geometry" in raw:
+            return _region_from_geojson(str(raw["slide"]), raw["geometry"], source)
+        if "point" in raw:
+            x, y = (float(value) for value in raw["point"])
+            return Point(str(raw["slide"]), x, y)
+        if "image" in raw:
+            return Picture(str(raw["image"]), float(raw["mpp"]))
+        if "vector" in raw:
+            return Vector(tuple(float(value) for value in raw["vector"]))
+    except (KeyError, TypeError, ValueError) as error:
+        raise QueryError(f"{source}: an example is not complete ({error}).") from None
+    raise QueryError(f"{source}: an example needs 'geometry', 'point', 'image' or 'vector'.")
+
+
+def _region_from_geojson(slide: str, geometry: Any, source: str) -> Region:
+    from pathsearch.tiling.regions import regions_from
+
+    try:
+        regions = regions_from(geometry, source=source)
+    except UsageError as error:
+        raise QueryError(str(error)) from None
+    return Region(slide, tuple(_polygon(outer, holes) for outer, holes in regions.rings()))
