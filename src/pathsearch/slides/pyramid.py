@@ -1,0 +1,287 @@
+"""What every open slide shares: frames, levels, scaling, colour; a reader adds the pixels."""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import numpy as np
+import numpy.typing as npt
+
+from pathsearch.errors import SlideTooLargeError
+from pathsearch.nouns import Level, SlideInfo
+from pathsearch.slides.fingerprint import fingerprint_files
+from pathsearch.slides.resample import Pixels, average, margin, resample
+from pathsearch.slides.resolution import FACTORS, Resolution, choose_resolution
+
+WHITE = (255, 255, 255)
+#: Source pixels that one step of a read holds at most; larger reads go band by band.
+_STEP_PIXELS = 1 << 24
+
+ColorTransform = Callable[[Pixels], Pixels]
+
+
+@dataclass(frozen=True)
+class SlideFacts:
+    """What a reader found out about a slide when it opened it.
+
+    Attributes
+    ----------
+    path : str
+        The file, as it was opened.
+    files : tuple of Path
+        All files whose content decides the pixels.
+    size : (int, int)
+        Width and height in level-0 pixels.
+    mpp : float
+        µm per level-0 pixel.
+    levels : tuple of Level
+        Finest first.
+    info : SlideInfo
+    bounds : (int, int, int, int), optional
+        x, y, width, height of the scanned part, level-0 pixels; the whole slide by default.
+    background : (int, int, int)
+        RGB of what was not scanned.
+    to_srgb : callable, optional
+        Applied to every array that is handed out.
+    """
+
+    path: str
+    files: tuple[Path, ...]
+    size: tuple[int, int]
+    mpp: float
+    levels: tuple[Level, ...]
+    info: SlideInfo
+    bounds: tuple[int, int, int, int] | None = None
+    background: tuple[int, int, int] = WHITE
+    to_srgb: ColorTransform | None = field(default=None, compare=False)
+
+
+def check_size(width: int, height: int, max_pixels: int, path: str) -> None:
+    """Refuse a declared size before any memory is taken for it.
+
+    Raises
+    ------
+    SlideTooLargeError
+    """
+    if width * height > max_pixels:
+        raise SlideTooLargeError(
+            f"{path}: claims to be {width:,} x {height:,} pixels, more than the "
+            f"{max_pixels:,} that are accepted; raise 'max_pixels' if that is true.",
+            path=path,
+            width=width,
+            height=height,
+        )
+
+
+class PyramidSlide(ABC):
+    """A slide of one or more levels. Subclasses implement `_stored`.
+
+    The arithmetic of frames and scales is here, once, so that all readers place the same
+    pixels at the same spot.
+    """
+
+    def __init__(self, facts: SlideFacts) -> None:
+        self._facts = facts
+        self._closed = False
+
+    @property
+    def path(self) -> str:
+        """The file, as it was opened."""
+        return self._facts.path
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height in level-0 pixels."""
+        return self._facts.size
+
+    @property
+    def mpp(self) -> float:
+        """µm per level-0 pixel."""
+        return self._facts.mpp
+
+    @property
+    def bounds(self) -> tuple[int, int, int, int]:
+        """x, y, width, height of the part that was scanned, level-0 pixels."""
+        return self._facts.bounds or (0, 0, *self._facts.size)
+
+    @property
+    def levels(self) -> tuple[Level, ...]:
+        """The stored resolutions, finest first."""
+        return self._facts.levels
+
+    @property
+    def info(self) -> SlideInfo:
+        """Vendor, scanner, objective and the reader in use."""
+        return self._facts.info
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Hex digest of the content that decides the pixels; not of the file's name."""
+        return fingerprint_files(self._facts.files)
+
+    def resolution(self, mpp: float) -> Resolution:
+        """How pixels at `mpp` (µm per pixel) are made of the stored levels.
+
+        Raises
+        ------
+        ResolutionTooCoarseError
+        """
+        return choose_resolution(self.levels, mpp, self.mpp, factors=FACTORS, path=self.path)
+
+    def read(self, x: float, y: float, w: int, h: int, mpp: float) -> npt.NDArray[np.uint8]:
+        """Pixels of a region at a resolution.
+
+        Parameters
+        ----------
+        x, y : float
+            Top-left corner in level-0 pixels; may lie outside the slide.
+        w, h : int
+            Size of the answer in pixels at `mpp`.
+        mpp : float
+            µm per pixel of the answer.
+
+        Returns
+        -------
+        uint8 array, shape (h, w, 3), RGB
+            Where there is no slide, the background colour.
+
+        Raises
+        ------
+        ResolutionTooCoarseError, ReadFailedError
+        ValueError
+            The slide is closed, or the region is empty.
+        """
+        self.check_open()
+        if w < 1 or h < 1:
+            raise ValueError(f"the region must not be empty, got {w} x {h}")
+        how = self.resolution(mpp)
+        source_rows = max(1, int(_STEP_PIXELS / max(1.0, w * how.scale * how.factor)))
+        rows = max(1, int(source_rows / (how.scale * how.factor)))
+        if rows >= h:
+            return self.finished(self._rendered(how, (x, y), (w, h), 0))
+        out = np.empty((h, w, 3), np.uint8)
+        for top in range(0, h, rows):
+            part = self._rendered(how, (x, y), (w, min(rows, h - top)), top)
+            out[top : top + rows] = self.finished(part)
+        return out
+
+    def _rendered(
+        self, how: Resolution, corner: tuple[float, float], size: tuple[int, int], top: int
+    ) -> Pixels:
+        box = source_box(how, corner, size, top)
+        pixels = self.averaged(how.level, how.factor, box.x, box.y, box.w, box.h)
+        if how.scale == 1.0:
+            return pixels
+        return resample(pixels, box.inset, size, how.scale)
+
+    def averaged(self, level: int, factor: int, x: int, y: int, w: int, h: int) -> Pixels:
+        """Pixels of a level, averaged over squares of `factor` x `factor` of them.
+
+        Parameters
+        ----------
+        level, factor : int
+        x, y, w, h : int
+            In averaged pixels of the level; may reach outside (background).
+
+        Returns
+        -------
+        uint8 array, shape (h, w, 3)
+        """
+        f = factor
+        return average(self._stored(level, x * f, y * f, w * f, h * f), f)
+
+    @abstractmethod
+    def _stored(self, level: int, x: int, y: int, w: int, h: int) -> Pixels:
+        """Pixels of a level as stored; x, y, w, h in that level's pixels.
+
+        Outside the level, and where nothing is stored, the background colour.
+
+        Raises
+        ------
+        ReadFailedError
+        """
+
+    def finished(self, pixels: Pixels) -> Pixels:
+        """The pixels in the colours that were asked for when the slide was opened."""
+        to_srgb = self._facts.to_srgb
+        return pixels if to_srgb is None else to_srgb(pixels)
+
+    def check_open(self) -> None:
+        """Raise ValueError on a closed slide."""
+        if self._closed:
+            raise ValueError(f"{self.path} is closed")
+
+    def close(self) -> None:
+        """Give the file back. Reading afterwards raises ValueError."""
+        self._closed = True
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        value: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        width, height = self.size
+        state = ", closed" if self._closed else ""
+        return f"<{type(self).__name__} {self.path!r} {width} x {height}{state}>"
+
+
+@dataclass(frozen=True, slots=True)
+class SourceBox:
+    """The averaged pixels that a region is made of.
+
+    Attributes
+    ----------
+    x, y, w, h : int
+        In averaged pixels of the chosen level.
+    inset : (float, float)
+        Where the region's corner lies inside this box.
+    """
+
+    x: int
+    y: int
+    w: int
+    h: int
+    inset: tuple[float, float] = (0.0, 0.0)
+
+
+def source_box(
+    how: Resolution, corner: tuple[float, float], size: tuple[int, int], top: int = 0
+) -> SourceBox:
+    """Where the pixels of a region lie in the chosen level.
+
+    Without resampling the corner is rounded to the nearest averaged pixel (halves up);
+    with it, the exact corner is kept and the filter's margin is added.
+
+    Parameters
+    ----------
+    how : Resolution
+    corner : (float, float)
+        x, y in level-0 pixels.
+    size : (int, int)
+        Width and height of the answer.
+    top : int
+        Rows of the answer above this part of it.
+    """
+    x, y = corner[0] / how.pixel, corner[1] / how.pixel
+    w, h = size
+    if how.scale == 1.0:
+        return SourceBox(math.floor(x + 0.5), math.floor(y + 0.5) + top, w, h)
+    y += top * how.scale
+    around = margin(how.scale)
+    left, upper = math.floor(x) - around, math.floor(y) - around
+    right, lower = math.ceil(x + w * how.scale) + around, math.ceil(y + h * how.scale) + around
+    return SourceBox(left, upper, right - left, lower - upper, (x - left, y - upper))
