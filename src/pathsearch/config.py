@@ -6,7 +6,7 @@ The files in ``configs/`` are complete and equal to the defaults here (a test sa
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, Self, TypeVar
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -99,6 +99,44 @@ class TissueSettings(Settings):
     exclude_artefacts: bool = True
     min_area_um: float = Field(80.0, ge=0.0, le=5000.0)
     sensitivity: float = Field(1.0, ge=0.2, le=5.0)
+
+
+class IndexSettings(Settings):
+    """How slides become a library (``configs/index.yaml``).
+
+    Attributes
+    ----------
+    specs : tuple of TileSpec
+        The magnifications to cut; used when the library is made.
+    encoder : str
+        What `pathsearch.encoders.load_encoder` takes; empty for the built-in default.
+    device : str
+        ``auto``, ``cpu``, ``cuda``, ``cuda:1``, ``mps``.
+    precision : {'auto', 'float32', 'bf16'}
+    batch_size : int
+        Patches encoded at once.
+    threads : int
+        That decode pixels; 0 for one a core.
+    thumbnail_px : int
+        Longer side of the small picture that is kept of every slide.
+    """
+
+    specs: tuple[TileSpec, ...] = Field((TileSpec(),), min_length=1)
+    slides: SlideSettings = SlideSettings()
+    tissue: TissueSettings = TissueSettings()
+    encoder: str = ""
+    device: str = "auto"
+    precision: Literal["auto", "float32", "bf16"] = "auto"
+    batch_size: int = Field(64, ge=1, le=4096)
+    threads: int = Field(0, ge=0, le=256)
+    thumbnail_px: int = Field(512, ge=64, le=4096)
+
+    @model_validator(mode="after")
+    def _distinct_names(self) -> Self:
+        names = [spec.name for spec in self.specs]
+        if len(set(names)) != len(names):
+            raise ValueError("two specs have one name; give them different ones")
+        return self
 
 
 _Model = TypeVar("_Model", bound=Settings)

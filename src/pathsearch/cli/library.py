@@ -1,0 +1,148 @@
+"""`pathsearch list | verify | reindex`: look after a library."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from pathsearch.cli.main import verbose_option
+from pathsearch.cli.output import json_option, print_json, print_table, say
+
+if TYPE_CHECKING:
+    from pathsearch.library import Library, SlideRecord
+
+_LIBRARY = click.argument("library", type=click.Path(path_type=Path), metavar="LIB")
+
+
+@click.command("list")
+@_LIBRARY
+@click.option("--failed", is_flag=True, help="Only slides that could not be indexed, and why.")
+@json_option
+@verbose_option
+def list_command(library: Path, failed: bool, as_json: bool) -> int:
+    """List the slides of LIB."""
+    from pathsearch.library import Library
+
+    with Library.open(library) as opened:
+        records = [r for r in opened.slides() if r.status != "removed"]
+        if failed:
+            records = [r for r in records if r.status == "failed"]
+        patches = _patches(opened)
+        if as_json:
+            print_json(_as_json(opened, records, patches))
+        else:
+            _print(opened, records, patches)
+    return 0
+
+
+def _patches(library: Library) -> dict[str, dict[str, int]]:
+    counts: dict[str, dict[str, int]] = {}
+    for segment in library.segments():
+        counts.setdefault(segment.slide_id, {})[segment.spec] = segment.rows
+    return counts
+
+
+def _as_json(
+    library: Library, records: list[SlideRecord], patches: dict[str, dict[str, int]]
+) -> dict[str, Any]:
+    return {
+        "library": str(library.path),
+        "read_only": library.read_only,
+        "encoder": library.encoder.name,
+        "specs": [spec.model_dump(mode="json") for spec in library.specs.values()],
+        "slides": [
+            {**asdict(r), "metadata": dict(r.metadata), "patches": patches.get(r.slide_id, {})}
+            for r in records
+        ],
+    }
+
+
+def _print(
+    library: Library, records: list[SlideRecord], patches: dict[str, dict[str, int]]
+) -> None:
+    rows = []
+    for r in records:
+        held = sum(patches.get(r.slide_id, {}).values())
+        size = f"{r.width} x {r.height}" if r.width else ""
+        mpp = f"{r.mpp:g}" if r.mpp and r.width else ""
+        why = f"{r.error_code}: {r.error_message}" if r.error_code else ""
+        rows.append((r.slide_id, r.case_id, r.status, str(held or ""), size, mpp, why))
+    if rows:
+        print_table(("slide", "case", "status", "patches", "size", "mpp", ""), rows, "lllrrr")
+    total = sum(sum(counts.values()) for counts in patches.values())
+    specs = ", ".join(library.specs)
+    say(
+        f"{library.path}: {len(records)} slides, {total} patches at {specs}, encoder "
+        f"{library.encoder.name}{', read-only' if library.read_only else ''}."
+    )
+
+
+@click.command("verify")
+@_LIBRARY
+@json_option
+@verbose_option
+def verify_command(library: Path, as_json: bool) -> int:
+    """Compare every row of LIB with what is on disk.
+
+    Exit status 1 where something is wrong. Left-overs of a killed run are notes, not faults.
+    """
+    from pathsearch.library import Library
+
+    with Library.open(library) as opened:
+        problems = opened.verify()
+    faults = [problem for problem in problems if problem.severity == "error"]
+    if as_json:
+        print_json(
+            {
+                "library": str(library),
+                "ok": not faults,
+                "problems": [asdict(problem) for problem in problems],
+            }
+        )
+    else:
+        for problem in problems:
+            click.echo(f"{problem.severity}: {problem}")
+        say(f"{library}: " + (f"{len(faults)} faults." if faults else "all is well."))
+    return 1 if faults else 0
+
+
+@click.command("reindex")
+@_LIBRARY
+@click.option("--spec", "only", help="Only this magnification.")
+@click.option(
+    "--kind", type=click.Choice(["auto", "exact", "ivf"]), default="auto", show_default=True
+)
+@json_option
+@verbose_option
+def reindex_command(library: Path, only: str | None, kind: Any, as_json: bool) -> int:
+    """Build the search index of LIB again from its stored vectors."""
+    from pathsearch.errors import UsageError
+    from pathsearch.library import Library
+    from pathsearch.search import rebuild_index
+
+    built = []
+    with Library.open(library) as opened:
+        if only is not None and only not in opened.specs:
+            raise UsageError(f"{library} has no spec '{only}': {', '.join(opened.specs)}.")
+        with opened.writer() as writer:
+            for spec in [only] if only else opened.specs:
+                manifest = rebuild_index(opened, writer, spec, kind=kind)
+                built.append(
+                    {
+                        "spec": spec,
+                        "kind": manifest.kind,
+                        "patches": manifest.size,
+                        "recall_at10": manifest.recall_at10,
+                    }
+                )
+    if as_json:
+        print_json({"library": str(library), "indexes": built})
+    for line in built:
+        say(
+            f"{line['spec']}: {line['kind']}, {line['patches']} patches, "
+            f"recall {line['recall_at10']:.3f}."
+        )
+    return 0

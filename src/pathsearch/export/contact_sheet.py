@@ -1,0 +1,236 @@
+"""The query and its matches in one picture."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from pathsearch.errors import SlideError
+from pathsearch.nouns import Example, Match, Picture, Point, Region, Slide, TileSpec
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+    from PIL.ImageDraw import ImageDraw
+
+    from pathsearch.library import Library
+
+#: Colour-blind safe (Okabe and Ito, 2008).
+_QUERY_COLOUR = (213, 94, 0)
+_MATCH_COLOUR = (0, 114, 178)
+_INK = (30, 30, 30)
+_FAINT = (110, 110, 110)
+_GAP = 14
+_CAPTION = 62
+
+
+@dataclass(frozen=True)
+class Tile:
+    """One picture of the sheet.
+
+    Attributes
+    ----------
+    pixels : uint8 array, shape (side, side, 3)
+    outline : list of rings, each a list of (x, y)
+        In pixels of the picture.
+    lines : tuple of str
+        The caption.
+    """
+
+    pixels: npt.NDArray[np.uint8]
+    outline: list[list[tuple[float, float]]]
+    lines: tuple[str, ...]
+
+
+def contact_sheet(
+    library: Library,
+    like: Sequence[Example],
+    matches: Sequence[Match],
+    *,
+    side: int = 240,
+    columns: int = 5,
+    title: str = "",
+) -> Image:
+    """Draw the query's examples and its matches, each with a little of its surroundings.
+
+    Parameters
+    ----------
+    library : Library
+        Gives the slides' places.
+    like : sequence of examples
+        Vectors have no picture and are passed over.
+    matches : sequence of Match
+    side : int
+        Of each picture, pixels.
+    columns : int
+        Matches in a row.
+    title : str
+
+    Returns
+    -------
+    PIL.Image.Image
+        RGB. A slide that is not at hand shows its name on grey.
+    """
+    spec = library.specs[matches[0].key.spec] if matches else next(iter(library.specs.values()))
+    queries = [t for t in (_query_tile(library, e, spec, side) for e in like) if t is not None]
+    found = [_match_tile(library, match, side) for match in matches]
+    return _layout(queries, found, side, columns, title)
+
+
+def _query_tile(library: Library, example: Example, spec: TileSpec, side: int) -> Tile | None:
+    from pathsearch.slides import open_slide
+
+    if isinstance(example, Picture):
+        with open_slide(example.path, mpp=example.mpp) as slide:
+            whole = max(slide.size)
+            pixels = _crop(slide, (0, 0, whole), side)
+        return Tile(pixels, [], ("query", example.path.rsplit("/", 1)[-1]))
+    if isinstance(example, Point):
+        name, rings = example.slide, None
+    elif isinstance(example, Region):
+        name, rings = example.slide, [list(ring) for p in example.polygons for ring in p]
+    else:
+        return None
+    with _open(library, name) as slide:
+        patch = spec.size_px * spec.mpp / slide.mpp
+        if rings is None:
+            assert isinstance(example, Point)
+            rings = [_square(example.x - patch / 2, example.y - patch / 2, patch)]
+        corners = np.concatenate([np.asarray(ring) for ring in rings])
+        low, high = corners.min(axis=0), corners.max(axis=0)
+        window = float(max(*(high - low), patch)) * 1.25
+        centre = (low + high) / 2
+        box = (float(centre[0] - window / 2), float(centre[1] - window / 2), window)
+        pixels = _crop(slide, box, side)
+        microns = window * slide.mpp
+    return Tile(
+        pixels, _scaled(rings, box, side), ("query", _short(name), f"{microns:.0f} µm wide")
+    )
+
+
+def _match_tile(library: Library, match: Match, side: int) -> Tile:
+    where = f"{match.score:.3f}"
+    if match.percentile is not None:
+        where += f" · closer than {match.percentile:.0f}%"
+    lines = (f"{match.rank}", _short(match.key.slide_id), where)
+    foot = match.footprint
+    window = foot.width * 1.25
+    box = (foot.x + foot.width / 2 - window / 2, foot.y + foot.height / 2 - window / 2, window)
+    try:
+        with _open(library, match.key.slide_id) as slide:
+            pixels = _crop(slide, box, side)
+    except SlideError:
+        grey = np.full((side, side, 3), 225, np.uint8)
+        return Tile(grey, [], (*lines[:2], "slide not at hand"))
+    ring = _square(foot.x, foot.y, foot.width)
+    return Tile(pixels, _scaled([ring], box, side), lines)
+
+
+def _open(library: Library, name: str) -> Slide:
+    from pathsearch.search.examples import find_record
+    from pathsearch.slides import open_slide
+
+    record = find_record(library, name)
+    if record is None:
+        return open_slide(name)
+    return open_slide(library.locate(record), mpp=record.mpp)
+
+
+def _crop(slide: Slide, box: tuple[float, float, float], side: int) -> npt.NDArray[np.uint8]:
+    """A square window (x, y, width in level 0) as (side, side, 3), finer detail averaged."""
+    from PIL import Image as Images
+
+    x, y, window = box
+    mpp = max(window * slide.mpp / side, slide.mpp)
+    pixels = max(1, round(window * slide.mpp / mpp))
+    crop = slide.read(x, y, pixels, pixels, mpp)
+    if pixels == side:
+        return crop
+    enlarged = Images.fromarray(crop).resize((side, side), Images.Resampling.LANCZOS)
+    return np.asarray(enlarged)
+
+
+def _square(x: float, y: float, size: float) -> list[tuple[float, float]]:
+    return [(x, y), (x + size, y), (x + size, y + size), (x, y + size)]
+
+
+def _scaled(
+    rings: Sequence[Sequence[tuple[float, float]]], box: tuple[float, float, float], side: int
+) -> list[list[tuple[float, float]]]:
+    x, y, window = box
+    return [[((a - x) * side / window, (b - y) * side / window) for a, b in r] for r in rings]
+
+
+def _short(name: str, limit: int = 30) -> str:
+    name = name.replace("\\", "/")
+    return name if len(name) <= limit else "…" + name[-(limit - 1) :]
+
+
+def _layout(
+    queries: Sequence[Tile], found: Sequence[Tile], side: int, columns: int, title: str
+) -> Image:
+    from PIL import Image as Images
+    from PIL import ImageDraw as Drawing
+
+    step, cell = side + _GAP, side + _CAPTION + _GAP
+    head = 44 if title else _GAP
+    rows = max(1, -(-len(found) // columns), len(queries))
+    left = step + 2 * _GAP if queries else 0
+    width = _GAP + left + min(columns, max(len(found), 1)) * step
+    sheet = Images.new("RGB", (width, head + rows * cell), "white")
+    draw = Drawing.Draw(sheet)
+    if title:
+        draw.text((_GAP, 12), title, fill=_INK, font=_font(17))
+    for number, tile in enumerate(queries):
+        _draw_tile(sheet, draw, tile, (_GAP, head + number * cell), _QUERY_COLOUR)
+    if queries:
+        x = _GAP + side + _GAP + _GAP // 2
+        draw.line([(x, head), (x, head + rows * cell - _GAP)], fill=(200, 200, 200), width=2)
+    for number, tile in enumerate(found):
+        row, column = divmod(number, columns)
+        at = (_GAP + left + column * step, head + row * cell)
+        _draw_tile(sheet, draw, tile, at, _MATCH_COLOUR)
+    return sheet
+
+
+def _draw_tile(
+    sheet: Image, draw: ImageDraw, tile: Tile, at: tuple[int, int], colour: tuple[int, int, int]
+) -> None:
+    from PIL import Image as Images
+
+    x, y = at
+    picture = Images.fromarray(tile.pixels)
+    _outline(picture, tile.outline, colour)
+    sheet.paste(picture, (x, y))
+    side = picture.width
+    draw.text((x, y + side + 3), tile.lines[0], fill=colour, font=_font(15))
+    name = tile.lines[1] if len(tile.lines) > 1 else ""
+    draw.text(
+        (x + 26 if tile.lines[0] != "query" else x + 48, y + side + 5),
+        name,
+        fill=_INK,
+        font=_font(12),
+    )
+    for number, line in enumerate(tile.lines[2:]):
+        draw.text((x, y + side + 24 + 16 * number), line, fill=_FAINT, font=_font(12))
+
+
+def _outline(
+    picture: Image, rings: Sequence[Sequence[tuple[float, float]]], colour: tuple[int, int, int]
+) -> None:
+    from PIL import ImageDraw as Drawing
+
+    draw = Drawing.Draw(picture)
+    for ring in rings:
+        closed = [*ring, ring[0]]
+        draw.line(closed, fill="white", width=5, joint="curve")
+        draw.line(closed, fill=colour, width=3, joint="curve")
+
+
+def _font(size: int):  # type: ignore[no-untyped-def]  # Pillow's two font classes
+    from PIL import ImageFont
+
+    return ImageFont.load_default(size)

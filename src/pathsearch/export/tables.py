@@ -1,0 +1,92 @@
+"""Matches as CSV, and as GeoJSON annotations for QuPath."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Sequence
+from typing import Any
+
+from pathsearch.nouns import Match
+
+#: Lengths in level-0 pixels, mpp in µm per level-0 pixel, percentile 0..100.
+COLUMNS = (
+    "rank",
+    "slide_id",
+    "case_id",
+    "spec",
+    "x",
+    "y",
+    "width",
+    "height",
+    "mpp",
+    "score",
+    "percentile",
+)
+
+
+def matches_to_csv(matches: Sequence[Match]) -> str:
+    """One line a match; the slides' metadata columns follow, prefixed ``meta.``.
+
+    Cells that a spreadsheet would take for a formula get a leading apostrophe.
+    """
+    extra = sorted({name for match in matches for name in match.metadata})
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow([*COLUMNS, *(f"meta.{name}" for name in extra)])
+    for match in matches:
+        box = match.footprint
+        percentile = "" if match.percentile is None else f"{match.percentile:.2f}"
+        writer.writerow(
+            [
+                match.rank,
+                _cell(match.key.slide_id),
+                _cell(match.case_id),
+                match.key.spec,
+                box.x,
+                box.y,
+                box.width,
+                box.height,
+                f"{match.mpp:g}",
+                f"{match.score:.6f}",
+                percentile,
+                *(_cell(match.metadata.get(name, "")) for name in extra),
+            ]
+        )
+    return buffer.getvalue()
+
+
+def _cell(value: Any) -> Any:
+    """Text that starts like a formula would be run by a spreadsheet."""
+    if isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r")):
+        return "'" + value
+    return value
+
+
+def matches_to_geojson(matches: Sequence[Match]) -> dict[str, Any]:
+    """Matches as a FeatureCollection of annotations, level-0 pixels, as QuPath 0.5 reads it.
+
+    All slides are in one collection, told apart by the property ``slide_id``.
+    """
+    return {"type": "FeatureCollection", "features": [_feature(match) for match in matches]}
+
+
+def _feature(match: Match) -> dict[str, Any]:
+    box = match.footprint
+    right, bottom = box.x + box.width, box.y + box.height
+    ring = [[box.x, box.y], [right, box.y], [right, bottom], [box.x, bottom], [box.x, box.y]]
+    measurements = {"rank": match.rank, "score": match.score}
+    if match.percentile is not None:
+        measurements["percentile"] = match.percentile
+    return {
+        "type": "Feature",
+        "geometry": {"type": "Polygon", "coordinates": [ring]},
+        "properties": {
+            "objectType": "annotation",
+            "name": f"match {match.rank}",
+            "classification": {"name": "similar tissue", "color": [0, 158, 115]},
+            "measurements": measurements,
+            "slide_id": match.key.slide_id,
+            "case_id": match.case_id,
+        },
+    }
