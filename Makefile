@@ -12,7 +12,7 @@ $(STAMP): pyproject.toml constraints.txt
 	touch $@
 
 demo: $(STAMP)
-	$(BIN)/pathsearch demo --out demo-out $(if $(SLIDES),--slides $(SLIDES))
+	$(BIN)/pathsearch demo --out demo-out $(SLIDES)
 
 test: $(STAMP)
 	$(BIN)/python -m pytest
