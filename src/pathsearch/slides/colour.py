@@ -57,4 +57,4 @@ class _Transform:
 
         image = Image.fromarray(np.ascontiguousarray(pixels))
         ImageCms.applyTransform(image, self._transform, inPlace=True)
-        return np.asarray(image)
+        return np.array(image)

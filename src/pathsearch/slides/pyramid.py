@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -175,11 +174,13 @@ class PyramidSlide(ABC):
     def _rendered(
         self, how: Resolution, corner: tuple[float, float], size: tuple[int, int], top: int
     ) -> Pixels:
-        box = source_box(how, corner, size, top)
-        pixels = self.averaged(how.level, how.factor, box.x, box.y, box.w, box.h)
+        start = np.array([[corner[0] / how.pixel, corner[1] / how.pixel + top * how.scale]])
+        boxes, insets = source_boxes(how, start, size)
+        x, y, w, h = (int(value) for value in boxes[0])
+        pixels = self.averaged(how.level, how.factor, x, y, w, h)
         if how.scale == 1.0:
             return pixels
-        return resample(pixels, box.inset, size, how.scale)
+        return resample(pixels, (float(insets[0, 0]), float(insets[0, 1])), size, how.scale)
 
     def averaged(self, level: int, factor: int, x: int, y: int, w: int, h: int) -> Pixels:
         """Pixels of a level, averaged over squares of `factor` x `factor` of them.
@@ -239,49 +240,35 @@ class PyramidSlide(ABC):
         return f"<{type(self).__name__} {self.path!r} {width} x {height}{state}>"
 
 
-@dataclass(frozen=True, slots=True)
-class SourceBox:
-    """The averaged pixels that a region is made of.
+def source_boxes(
+    how: Resolution, corners: npt.NDArray[np.float64], size: tuple[int, int]
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
+    """Where the pixels of regions lie in the chosen level.
 
-    Attributes
-    ----------
-    x, y, w, h : int
-        In averaged pixels of the chosen level.
-    inset : (float, float)
-        Where the region's corner lies inside this box.
-    """
-
-    x: int
-    y: int
-    w: int
-    h: int
-    inset: tuple[float, float] = (0.0, 0.0)
-
-
-def source_box(
-    how: Resolution, corner: tuple[float, float], size: tuple[int, int], top: int = 0
-) -> SourceBox:
-    """Where the pixels of a region lie in the chosen level.
-
-    Without resampling the corner is rounded to the nearest averaged pixel (halves up);
-    with it, the exact corner is kept and the filter's margin is added.
+    Without resampling a corner is rounded to the nearest averaged pixel (halves up); with
+    it, the exact corner is kept and the filter's margin is added.
 
     Parameters
     ----------
     how : Resolution
-    corner : (float, float)
-        x, y in level-0 pixels.
+    corners : float64 array, shape (n, 2)
+        x, y in averaged pixels of the level.
     size : (int, int)
-        Width and height of the answer.
-    top : int
-        Rows of the answer above this part of it.
+        Width and height of each answer.
+
+    Returns
+    -------
+    boxes : int64 array, shape (n, 4)
+        x, y, width, height in averaged pixels.
+    insets : float64 array, shape (n, 2)
+        Where the regions' corners lie inside their boxes.
     """
-    x, y = corner[0] / how.pixel, corner[1] / how.pixel
-    w, h = size
     if how.scale == 1.0:
-        return SourceBox(math.floor(x + 0.5), math.floor(y + 0.5) + top, w, h)
-    y += top * how.scale
+        upper_left = np.floor(corners + 0.5)
+        extent = np.broadcast_to(np.asarray(size, np.float64), corners.shape)
+        return np.hstack([upper_left, extent]).astype(np.int64), np.zeros_like(corners)
     around = margin(how.scale)
-    left, upper = math.floor(x) - around, math.floor(y) - around
-    right, lower = math.ceil(x + w * how.scale) + around, math.ceil(y + h * how.scale) + around
-    return SourceBox(left, upper, right - left, lower - upper, (x - left, y - upper))
+    upper_left = np.floor(corners) - around
+    lower_right = np.ceil(corners + np.asarray(size) * how.scale) + around
+    boxes = np.hstack([upper_left, lower_right - upper_left]).astype(np.int64)
+    return boxes, corners - upper_left

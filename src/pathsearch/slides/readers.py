@@ -19,6 +19,7 @@ GROUP = "pathsearch.readers"
 
 _BUILT_IN = {
     "openslide": "pathsearch.slides.openslide_reader:OpenSlideReader",
+    "tiff": "pathsearch.slides.tiff_reader:TiffReader",
 }
 
 

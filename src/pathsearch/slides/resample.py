@@ -27,7 +27,7 @@ def average(pixels: Pixels, factor: int) -> Pixels:
         return pixels
     from PIL import Image
 
-    return np.asarray(Image.fromarray(pixels).reduce(factor))
+    return np.array(Image.fromarray(pixels).reduce(factor))
 
 
 def margin(scale: float) -> int:
@@ -70,7 +70,7 @@ def resample(
         min(float(pixels.shape[1]), x + size[0] * scale),
         min(float(pixels.shape[0]), y + size[1] * scale),
     )
-    return np.asarray(Image.fromarray(pixels).resize(size, kind, box=box))
+    return np.array(Image.fromarray(pixels).resize(size, kind, box=box))
 
 
 def composite(rgba: Pixels, background: tuple[int, int, int]) -> Pixels:

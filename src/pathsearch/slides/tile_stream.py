@@ -1,0 +1,227 @@
+"""The schedule of a stream of patches over tiles: what is decoded when, and dropped when."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from pathsearch.errors import ReadFailedError
+from pathsearch.nouns import Batch
+from pathsearch.slides.pyramid import source_boxes
+from pathsearch.slides.resample import resample
+from pathsearch.slides.resolution import Resolution
+from pathsearch.slides.streaming import Corners
+from pathsearch.slides.tiles import DecodedTile, TiledSlide, TileGrid, TileKey, tile_bytes
+
+#: Tiles that one job decodes: enough to make the job's own cost small.
+_RUN = 8
+#: Patches that one job cuts.
+_CUT = 16
+#: Decoded tiles that wait for later batches; beyond, the last needed are decoded again.
+_HELD_BYTES = 256 << 20
+
+_Run = Future[list[DecodedTile]]
+_Ints = npt.NDArray[np.int64]
+
+
+@dataclass
+class _Pending:
+    """A batch that is being made."""
+
+    number: int
+    batch: Batch
+    cuts: list[Future[None]]
+
+
+class TileStream:
+    """Patches of one slide, cut from tiles that are each decoded once.
+
+    Tiles are decoded in runs, in worker threads, in the order in which the batches need
+    them; a tile that a later batch needs too (the row of patches below) is held until then.
+    Jobs go through one queue, first in, first out, and a batch's tiles are queued before
+    the jobs that cut its patches: a cut only ever waits for jobs that have already begun.
+
+    Parameters
+    ----------
+    slide : TiledSlide
+    xy : int64 array, shape (n, 2)
+        Level-0 corners.
+    size_px : int
+    how : Resolution
+        Of the wanted mpp, by `slide.resolution`.
+    batch_size : int
+    """
+
+    def __init__(
+        self, slide: TiledSlide, xy: Corners, size_px: int, how: Resolution, batch_size: int
+    ) -> None:
+        self._slide = slide
+        self._size = (size_px, size_px)
+        self._how = how
+        self._batch_size = batch_size
+        self._count = len(xy)
+        self._columns = slide.grids[how.level].columns
+        corners = np.asarray(xy, np.float64).reshape(-1, 2) / how.pixel
+        self._boxes, self._insets = source_boxes(how, corners, self._size)
+        self._spans = tile_spans(slide.grids[how.level], how.factor, self._boxes)
+        self._last_use = self._last_uses()
+        self._runs: dict[int, tuple[_Run, int]] = {}
+
+    def batches(self, *, threads: int, prefetch: int) -> Iterator[Batch]:
+        """Run the schedule.
+
+        Yields
+        ------
+        Batch
+        """
+        pending: deque[_Pending] = deque()
+        pool = ThreadPoolExecutor(threads, thread_name_prefix="pathsearch-read")
+        try:
+            for number in range(-(-self._count // self._batch_size)):
+                pending.append(self._started(number, pool))
+                if len(pending) > prefetch:
+                    yield self._finished(pending.popleft())
+            while pending:
+                yield self._finished(pending.popleft())
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
+            self._runs.clear()
+
+    def _last_uses(self) -> dict[int, int]:
+        """The last batch that needs each tile."""
+        grid = self._slide.grids[self._how.level]
+        last = np.full(grid.rows * grid.columns, -1, np.int64)
+        batches = np.arange(self._count) // self._batch_size
+        for ids, patches in tiles_in_spans(self._spans, self._columns):
+            np.maximum.at(last, ids, batches[patches])
+        used = np.flatnonzero(last >= 0)
+        return dict(zip(used.tolist(), last[used].tolist(), strict=True))
+
+    def _rows_of(self, number: int) -> range:
+        first = number * self._batch_size
+        return range(first, min(first + self._batch_size, self._count))
+
+    def _tiles_of(self, rows: range) -> list[int]:
+        """The tiles under some patches in reading order, each once."""
+        spans = self._spans[rows.start : rows.stop]
+        found = [ids for ids, _ in tiles_in_spans(spans, self._columns)]
+        return np.unique(np.concatenate(found)).tolist() if found else []
+
+    def _started(self, number: int, pool: ThreadPoolExecutor) -> _Pending:
+        rows = self._rows_of(number)
+        missing = [tile for tile in self._tiles_of(rows) if tile not in self._runs]
+        for start in range(0, len(missing), _RUN):
+            run = missing[start : start + _RUN]
+            future = pool.submit(self._decoded_run, run)
+            for place, tile in enumerate(run):
+                self._runs[tile] = (future, place)
+        shape = (len(rows), self._size[1], self._size[0], 3)
+        batch = Batch(rows.start, np.empty(shape, np.uint8), np.ones(len(rows), np.bool_))
+        cuts = []
+        for start in range(rows.start, rows.stop, _CUT):
+            chunk = range(start, min(start + _CUT, rows.stop))
+            # The job takes its tiles along: when it runs, they may have left `_runs`.
+            runs = {tile: self._runs[tile] for tile in self._tiles_of(chunk)}
+            cuts.append(pool.submit(self._cut, batch, chunk, runs))
+        return _Pending(number, batch, cuts)
+
+    def _decoded_run(self, tiles: list[int]) -> list[DecodedTile]:
+        how = self._how
+        places = [divmod(tile, self._columns) for tile in tiles]
+        return [
+            self._slide.decoded(TileKey(how.level, how.factor, column, row))
+            for row, column in places
+        ]
+
+    def _cut(self, batch: Batch, rows: range, runs: dict[int, tuple[_Run, int]]) -> None:
+        columns = self._columns
+
+        def tile_at(column: int, row: int) -> DecodedTile:
+            run, place = runs[row * columns + column]
+            return run.result()[place]
+
+        how, slide = self._how, self._slide
+        for i in rows:
+            out = batch.pixels[i - batch.first]
+            x, y, w, h = self._boxes[i].tolist()
+            whole = out if how.scale == 1.0 else np.empty((h, w, 3), np.uint8)
+            try:
+                slide.cut(whole, how.level, how.factor, (x, y), tile_at)
+            except ReadFailedError:
+                out[:] = 255
+                batch.ok[i - batch.first] = False
+                continue
+            if how.scale != 1.0:
+                inset = (float(self._insets[i, 0]), float(self._insets[i, 1]))
+                whole = resample(whole, inset, self._size, how.scale)
+            finished = slide.finished(whole)
+            if finished is not out:
+                out[:] = finished
+
+    def _finished(self, pending: _Pending) -> Batch:
+        for cut in pending.cuts:
+            cut.result()
+        self._drop(pending.number)
+        return pending.batch
+
+    def _drop(self, number: int) -> None:
+        """Forget the tiles that no later batch needs, and those that are too many to hold."""
+        for tile in [tile for tile in self._runs if self._last_use[tile] <= number]:
+            del self._runs[tile]
+        done = {
+            tile: tile_bytes(run.result()[place])
+            for tile, (run, place) in self._runs.items()
+            if run.done()
+        }
+        excess = sum(done.values()) - _HELD_BYTES
+        for tile in sorted(done, key=lambda tile: -self._last_use[tile]):
+            if excess <= 0:
+                break
+            excess -= done[tile]
+            del self._runs[tile]
+
+
+def tile_spans(grid: TileGrid, factor: int, boxes: _Ints) -> _Ints:
+    """The ranges of tiles that boxes touch.
+
+    Parameters
+    ----------
+    grid : TileGrid
+    factor : int
+    boxes : int64 array, shape (n, 4)
+        x, y, width, height in averaged pixels.
+
+    Returns
+    -------
+    int64 array, shape (n, 4)
+        First and one-past-last column, first and one-past-last row; empty ranges for boxes
+        outside the level.
+    """
+    tile = np.array([grid.tile_width // factor, grid.tile_height // factor])
+    ends = np.array([-(-grid.width // factor), -(-grid.height // factor)])
+    first = np.maximum(boxes[:, :2], 0)
+    stop = np.minimum(boxes[:, :2] + boxes[:, 2:], ends)
+    begin, end = first // tile, (stop - 1) // tile + 1
+    empty = (stop <= first).any(axis=1, keepdims=True)
+    end = np.where(empty, begin, end)
+    return np.stack([begin[:, 0], end[:, 0], begin[:, 1], end[:, 1]], axis=1)
+
+
+def tiles_in_spans(spans: _Ints, columns: int) -> Iterator[tuple[_Ints, _Ints]]:
+    """The tiles of spans, as numbers row * columns + column.
+
+    Yields
+    ------
+    tiles, spans : two int64 arrays of equal length
+        The tiles at one place of each span that reaches so far, and the spans' positions.
+    """
+    widths, heights = spans[:, 1] - spans[:, 0], spans[:, 3] - spans[:, 2]
+    for down in range(int(heights.max(initial=0))):
+        for along in range(int(widths.max(initial=0))):
+            where = np.flatnonzero((heights > down) & (widths > along))
+            yield (spans[where, 2] + down) * columns + spans[where, 0] + along, where
