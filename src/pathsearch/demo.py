@@ -14,16 +14,14 @@ import numpy as np
 
 from pathsearch.config import IndexSettings, TileSpec, TrainSettings
 from pathsearch.errors import UsageError
-from pathsearch.nouns import Query, Region, Slide, Tiling
+from pathsearch.nouns import Array, Query, Region, Slide
 
 if TYPE_CHECKING:
     from pathsearch.library import Library
     from pathsearch.search import Answer
 
 #: OpenSlide's test data, CC0. The only connection that pathsearch makes by itself.
-SLIDE_URL = (
-    "https://openslide.cs.cmu.edu/download/openslide-testdata/Aperio/CMU-1-Small-Region.svs"
-)
+SLIDE_URL = "https://openslide.cs.cmu.edu/download/openslide-testdata/Aperio/CMU-1-Small-Region.svs"
 SLIDE_SHA256 = "ed92d5a9f2e86df67640d6f92ce3e231419ce127131697fbbce42ad5e002c8a7"
 _TIMEOUT_S = 20
 _CHUNK = 1 << 16
@@ -177,7 +175,7 @@ def striking_region(library: Library) -> Region:
     return Region.rectangle(segment.slide_id, x, y, side, side)
 
 
-def _texture(slide: Slide, corner: np.ndarray, side: int) -> float:  # type: ignore[type-arg]
+def _texture(slide: Slide, corner: Array, side: int) -> float:
     pixels = slide.read(float(corner[0]), float(corner[1]), 64, 64, side * slide.mpp / 64)
     density = -np.log((pixels.astype(np.float32) + 1) / 256)
     return float(density.mean(axis=2).std())

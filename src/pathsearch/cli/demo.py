@@ -20,9 +20,7 @@ from pathsearch.cli.output import json_option, print_json, say
 )
 @click.option("--slides", multiple=True, help="Your own slides; may be repeated.")
 @click.argument("more", nargs=-1, metavar="[SLIDES...]")
-@click.option(
-    "--train-seconds", type=click.FloatRange(1, 36000), default=60.0, show_default=True
-)
+@click.option("--train-seconds", type=click.FloatRange(1, 36000), default=60.0, show_default=True)
 @json_option
 @verbose_option
 def demo_command(

@@ -107,7 +107,7 @@ def _query_tile(library: Library, example: Example, spec: TileSpec, side: int) -
         pixels = _crop(slide, box, side)
         microns = window * slide.mpp
     return Tile(
-        pixels, _scaled(rings, box, side), ("query", _short(name), f"{microns:.0f} µm wide")
+        pixels, _scaled(rings, box, side), ("query", _short(name), f"{microns / 1000:.2f} mm wide")
     )
 
 

@@ -10,7 +10,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from pathsearch.config import IndexSettings, TileSpec
-from pathsearch.errors import EncoderMismatchError, SlideError, UsageError
+from pathsearch.errors import (
+    EncoderMismatchError,
+    PathsearchError,
+    SlideError,
+    UsageError,
+)
 from pathsearch.indexing.slide_job import SlideJob, Stamp
 from pathsearch.indexing.sources import Source
 from pathsearch.nouns import Encoder
@@ -195,9 +200,13 @@ def index_slides(
     run.listener.start(len(sources))
     with library.writer() as writer:
         writer.sweep()
+        number = writer.start_run("index")
         interrupted = run.all_slides(writer, sources)
         if not interrupted:
             interrupted = run.build_indexes(writer)
+        for failed in (o for o in run.outcomes if o.kind == "failed"):
+            writer.log(number, f"{failed.code}: {failed.message}", slide_id=failed.slide_id)
+        writer.end_run(number, run.counts())
     seconds = time.perf_counter() - began
     return Report(tuple(run.outcomes), seconds, interrupted, tuple(run.notes))
 
@@ -220,6 +229,12 @@ class _Run:
         self.notes = self._mpp_notes()
         self._known = {record.slide_id: record for record in library.slides()}
         self._covered = {(s.slide_id, s.spec): s for s in library.segments()}
+
+    def counts(self) -> dict[str, int]:
+        """How many slides of each kind, and patches written."""
+        kinds: tuple[Kind, ...] = ("indexed", "empty", "unchanged", "failed")
+        counts = {str(k): sum(o.kind == k for o in self.outcomes) for k in kinds}
+        return counts | {"patches": sum(o.patches for o in self.outcomes)}
 
     def _mpp_notes(self) -> list[str]:
         low, high = self.encoder.mpp_range
@@ -257,7 +272,9 @@ class _Run:
             done = job.run(source, stamp, specs)
         except SlideError as error:
             return self._failed(writer, source, stamp, error)
-        except (OSError, MemoryError, ValueError, RuntimeError) as error:
+        except (PathsearchError, MemoryError):
+            raise  # the library or the encoder is at fault: every further slide would fail too
+        except Exception as error:  # noqa: BLE001  one odd slide must not end a week's run
             _LOG.debug("reading %s", source.path, exc_info=True)
             reason = f"{type(error).__name__}: {error}"
             wrapped = SlideError(f"{source.slide_id}: could not be indexed ({reason}).")

@@ -12,7 +12,7 @@ import numpy as np
 from pathsearch.config import IndexSettings
 from pathsearch.errors import BadTilesError
 from pathsearch.indexing.sources import Source
-from pathsearch.nouns import Encoder, Slide, TileSpec, Tiling
+from pathsearch.nouns import Array, Encoder, Slide, TileSpec, Tiling
 
 if TYPE_CHECKING:
     from pathsearch.library import Library, SlideRecord, Writer
@@ -86,6 +86,12 @@ class SlideJob:
             with open_slide(
                 source.path, mpp=source.mpp, color=spec.color, settings=self.settings.slides
             ) as slide:
+                kept = self.writer.reuse_segment(record, spec)
+                if (
+                    kept is not None
+                ):  # the same content was encoded before: only touched, or removed
+                    done = _sum(done, Done(0, kept.rows == 0, kept.bad_patches))
+                    continue
                 tiling = tile(slide, spec, tissue=self.settings.tissue)
                 done = _sum(done, self._segment(slide, record, spec, tiling))
         self.writer.save_thumbnail(source.slide_id, as_jpeg(small))
@@ -115,7 +121,7 @@ class SlideJob:
                     vectors = self.encoder.encode(batch.pixels[batch.ok])
                     segment.append(tiling.xy[rows], vectors, tiling.tissue[rows])
                 self.progress(batch.first + len(batch.ok), len(tiling))
-            segment.commit(bad_patches=bad)
+            segment.commit(record, bad_patches=bad)
         except BaseException:
             segment.abort()
             raise
@@ -157,7 +163,7 @@ def record_of(source: Source, stamp: Stamp, slide: Slide) -> SlideRecord:
     )
 
 
-def as_jpeg(pixels: np.ndarray) -> bytes:  # type: ignore[type-arg]
+def as_jpeg(pixels: Array) -> bytes:
     """A picture (h, w, 3) as JPEG bytes."""
     import io
 

@@ -67,7 +67,7 @@ class _Roots:
     def of(cls, library: Library | None) -> _Roots:
         if library is None:
             return cls({}, set())
-        known = {name: Path(path) for name, path in library.roots().items()}
+        known = dict(library.root_folders())
         prefixed = {r.root for r in library.slides() if r.slide_id == f"{r.root}/{r.path}"}
         return cls(known, prefixed)
 

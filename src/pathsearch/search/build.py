@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -12,6 +13,7 @@ import numpy as np
 from pathsearch.errors import LibraryReadOnlyError
 from pathsearch.index import IvfIndex
 from pathsearch.index.files import IndexManifest, VectorFiles, finish, map_vectors
+from pathsearch.library.records import IndexState
 from pathsearch.nouns import Array
 from pathsearch.search.percentile import Background, Rows
 
@@ -39,14 +41,14 @@ def uncovered_share(library: Library, spec: str) -> float:
     state = library.index_state(spec)
     if state is None:
         return 1.0 if any(segments.values()) else 0.0
-    covered = set(state.segments)
+    covered = set(state.covered)
     fresh = sum(rows for number, rows in segments.items() if number not in covered)
     stale = sum(
         s.rows
         for s in library.segments(spec, include_removed=True)
         if s.removed and s.number in covered
     )
-    return (fresh + stale) / max(sum(segments.values()) + stale, 1)
+    return float(fresh + stale) / max(sum(segments.values()) + stale, 1)
 
 
 def rebuild_index(
@@ -85,9 +87,19 @@ def rebuild_index(
             shutil.rmtree(left_over)
     working.mkdir(parents=True)
     manifest = _fill(working, library, spec, segments, kind, seed)
-    working.rename(final)
-    writer.put_index_state(spec, version, name, [s.number for s in segments])
+    working.replace(final)
+    facts: dict[str, str | int | float] = {
+        "kind": manifest.kind,
+        "recall_at10": manifest.recall_at10,
+        "size": manifest.size,
+    }
+    covered = tuple(s.number for s in segments)
+    writer.put_index_state(IndexState(spec, version, name, covered, _now(), facts))
     return manifest
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 def _fill(

@@ -74,7 +74,8 @@ class Background:
     def save(self, folder: Path) -> None:
         """Write the scores beside the index."""
         with (folder / FILE).open("wb") as file:
-            np.savez(file, **{str(mode): scores for mode, scores in self._scores.items()})
+            overlap, slide, case = (self._scores[mode] for mode in _MODES)
+            np.savez(file, overlap=overlap, slide=slide, case=case)
 
     @classmethod
     def load(cls, folder: Path) -> Background | None:
@@ -152,7 +153,7 @@ def _excluded(rows: Rows, row: int, mode: Exclude) -> npt.NDArray[np.int64]:
     if mode == "slide":
         return own
     near = np.abs(rows.coords[own] - rows.coords[row]) < rows.footprints[row]
-    return own[near.all(axis=1)]
+    return np.asarray(own[near.all(axis=1)], np.int64)
 
 
 def _at_ranks(scores: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:

@@ -86,7 +86,7 @@ class Pool:
     def _whole_table(self) -> npt.NDArray[np.int64]:
         shifted = self.tail.table + np.array([0, self.indexed, self.indexed])
         if self.opened is None:
-            return shifted
+            return np.asarray(shifted, np.int64)
         return np.concatenate([self.opened.segments, shifted])
 
     def _rows_segments(self) -> Iterable[SegmentRecord]:
