@@ -162,10 +162,7 @@ class ExampleEncoder:
         notes = self._sampled(cover)
         if record is not None and record.fingerprint not in ("", slide.fingerprint):
             notes += (f"{record.slide_id} has changed since it was indexed: index it again.",)
-        ids = {r.slide_id for r in self._library.slides() if r.fingerprint == slide.fingerprint}
-        if record is not None:
-            ids.add(record.slide_id)
-        own = OwnSpot(frozenset(ids), _spot(example, cover, side))
+        own = OwnSpot(self._twins(slide.fingerprint, record), _spot(example, cover, side))
         return EncodedExample(self._read(slide, cover.xy), cover.weights, own, notes)
 
     def _from_stored(
@@ -185,8 +182,13 @@ class ExampleEncoder:
                 "none lies where the example is."
             ) from error
         note = f"{record.slide_id} is not at hand ({error.code}): asked with its stored patches."
-        own = OwnSpot(frozenset([record.slide_id]), spot)
+        own = OwnSpot(self._twins(record.fingerprint, record), spot)
         return EncodedExample(vectors[hit], np.ones(int(hit.sum()), np.float32), own, (note,))
+
+    def _twins(self, fingerprint: str, record: SlideRecord | None) -> frozenset[str]:
+        """Ids of the slide itself and of its copies: a file under two names is one slide."""
+        ids = {r.slide_id for r in self._library.slides() if fingerprint == r.fingerprint != ""}
+        return frozenset(ids | ({record.slide_id} if record is not None else set()))
 
     @contextmanager
     def _opened(self, name: str, record: SlideRecord | None) -> Iterator[Slide]:

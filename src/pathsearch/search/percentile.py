@@ -7,6 +7,7 @@ patches every good match would read 99.99.)
 
 from __future__ import annotations
 
+import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -81,9 +82,10 @@ class Background:
     def load(cls, folder: Path) -> Background | None:
         """What `save` wrote, or None where it is missing or damaged."""
         try:
-            with np.load(folder / FILE, allow_pickle=False) as file:
+            # Opened here, so that it is closed too where numpy cannot make sense of it
+            with (folder / FILE).open("rb") as raw, np.load(raw, allow_pickle=False) as file:
                 return cls({mode: file[mode] for mode in _MODES})
-        except (OSError, ValueError, KeyError, EOFError):
+        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
             return None
 
     def percentiles(self, scores: npt.NDArray[np.float32], exclude: Exclude) -> list[float | None]:
