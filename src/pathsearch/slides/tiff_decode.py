@@ -141,7 +141,8 @@ def ycbcr_to_rgb(pixels: Pixels) -> Pixels:
     y, cb, cr = (pixels[..., i].astype(np.float32) for i in range(3))
     cb, cr = cb - 128, cr - 128
     rgb = np.stack([y + 1.402 * cr, y - 0.344136 * cb - 0.714136 * cr, y + 1.772 * cb], axis=-1)
-    return np.clip(np.rint(rgb), 0, 255).astype(np.uint8)
+    pixels = np.clip(np.rint(rgb), 0, 255).astype(np.uint8)
+    return pixels
 
 
 def decode_or_fail(

@@ -175,6 +175,8 @@ class TiledSlide(PyramidSlide):
         right, bottom = -(-grid.width // factor), -(-grid.height // factor)
         if x < 0 or y < 0 or x + w > right or y + h > bottom:
             out[:] = background
+        if x >= right or y >= bottom or x + w <= 0 or y + h <= 0:
+            return
         tile_w, tile_h = grid.tile_width // factor, grid.tile_height // factor
         last_column, last_row = min(x + w, right) - 1, min(y + h, bottom) - 1
         for row in range(max(0, y) // tile_h, last_row // tile_h + 1):
