@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pathsearch.errors import ReadFailedError
+from pathsearch.errors import ReadFailedError, SlideUnreadableError
+from pathsearch.slides.openslide_reader import open_handle
 from pathsearch.slides.pyramid import WHITE
 from pathsearch.slides.resample import Pixels, composite
 from pathsearch.slides.tiles import TileKey
@@ -19,38 +21,56 @@ _TILES = (3, 1)
 #: OpenSlide interpolates where a level's pixel is not at a whole level-0 pixel. There, means
 #: over squares of 8 pixels may differ by so many levels of 255; a wrong tile, level or colour
 #: differs by far more.
-_LOOSE_SQUARE, _LOOSE = 8, 16.0
+_LOOSE_SQUARE, _LOOSE = 8, 8.0
 #: OpenSlide takes an offset of less than this share of a pixel for none.
 _WHOLE = 0.003
+#: A strip can be as long as the slide is wide: no more than this is compared, pixels.
+_LARGEST = 1024
 
 
-def difference_from_openslide(slide: TiffSlide, handle: Any) -> str:
+def difference_from_openslide(slide: TiffSlide) -> str:
     """In what a slide differs from OpenSlide's reading of it; empty if in nothing.
 
-    Tiles that neither decodes are left out: they are damaged. So are those that only
-    OpenSlide does not.
+    Tiles that OpenSlide does not decode are left out: there is nothing to compare with, be
+    it that they are damaged, or that OpenSlide does not know the compression.
 
     Parameters
     ----------
     slide : TiffSlide
-    handle : openslide.OpenSlide
-        Of the same file; a failed read makes it useless.
     """
-    if tuple(handle.dimensions) != slide.size:
-        return f"OpenSlide has another size, {handle.dimensions[0]} x {handle.dimensions[1]}"
+    handle = _opened(slide.path)
+    if handle is None:
+        return ""
+    width, height = handle.dimensions
+    if (width, height) != slide.size:
+        return f"OpenSlide has another size, {width} x {height}"
     theirs = {tuple(size): i for i, size in enumerate(handle.level_dimensions)}
-    ours = {(level.width, level.height) for level in slide.levels}
-    if not set(theirs) <= ours:
+    if not set(theirs) <= {(level.width, level.height) for level in slide.levels}:
         return "OpenSlide finds other levels"
+    downsamples = handle.level_downsamples
     for number, level in enumerate(slide.levels):
         in_openslide = theirs.get((level.width, level.height))
         if in_openslide is None:
             continue
         for key in _sample(slide, number):
-            differs = _tile_differs(slide, key, handle, in_openslide)
+            view = _TheirTile(slide, key, in_openslide, downsamples[in_openslide])
+            pixels = view.read(handle)
+            if pixels is None:  # after an error the handle is of no more use
+                handle = _opened(slide.path)
+                if handle is None:
+                    return ""
+                continue
+            differs = _tile_differs(slide, key, pixels, view.exact)
             if differs:
                 return differs
     return ""
+
+
+def _opened(path: str) -> Any:
+    try:
+        return open_handle(Path(path))
+    except SlideUnreadableError:
+        return None
 
 
 def _sample(slide: TiffSlide, level: int) -> list[TileKey]:
@@ -65,37 +85,42 @@ def _sample(slide: TiffSlide, level: int) -> list[TileKey]:
     return keys
 
 
-def _tile_differs(slide: TiffSlide, key: TileKey, handle: Any, level: int) -> str:
-    grid = slide.grids[key.level]
-    x, y = key.column * grid.tile_width, key.row * grid.tile_height
-    w, h = grid.inside(key.column, key.row)
-    w, h = min(w, 1024), min(h, 1024)  # a strip can be as long as the slide is wide
-    downsample = handle.level_downsamples[level]
-    corner = (round(x * downsample), round(y * downsample))
-    exact = all(
-        abs(at / downsample - place) < _WHOLE for at, place in zip(corner, (x, y), strict=True)
-    )
-    theirs = _theirs(handle, corner, level, (w, h))
-    if theirs is None:
-        return ""
+class _TheirTile:
+    """The place of a tile, or of the upper left part of a large one, in OpenSlide."""
+
+    def __init__(self, slide: TiffSlide, key: TileKey, level: int, downsample: float) -> None:
+        grid = slide.grids[key.level]
+        place = (key.column * grid.tile_width, key.row * grid.tile_height)
+        w, h = grid.inside(key.column, key.row)
+        self._level = level
+        self._corner = (round(place[0] * downsample), round(place[1] * downsample))
+        self._size = (min(w, _LARGEST), min(h, _LARGEST))
+        self.exact = all(
+            abs(at / downsample - pixel) < _WHOLE
+            for at, pixel in zip(self._corner, place, strict=True)
+        )
+
+    def read(self, handle: Any) -> Pixels | None:
+        """Its pixels, or None where OpenSlide fails."""
+        import openslide
+
+        try:
+            rgba = handle.read_region(self._corner, self._level, self._size)
+        except openslide.OpenSlideError:
+            return None
+        return composite(np.asarray(rgba), WHITE)
+
+
+def _tile_differs(slide: TiffSlide, key: TileKey, theirs: Pixels, exact: bool) -> str:
     try:
         tile = slide.decode_tile(key)
     except ReadFailedError as error:
-        return f"OpenSlide decodes a tile that this reader does not ({error.message.rstrip('.')})"
-    if tile is None:
+        reason = error.message.removeprefix(f"{slide.path}: ").rstrip(".")
+        return f"OpenSlide decodes what this reader does not: {reason}"
+    h, w = theirs.shape[:2]
+    if tile is None or _alike(tile[:h, :w], theirs, exact):
         return ""
-    return "" if _alike(tile[:h, :w], theirs, exact) else "a tile differs from OpenSlide's"
-
-
-def _theirs(
-    handle: Any, corner: tuple[int, int], level: int, size: tuple[int, int]
-) -> Pixels | None:
-    import openslide
-
-    try:
-        return composite(np.asarray(handle.read_region(corner, level, size)), WHITE)
-    except openslide.OpenSlideError:
-        return None
+    return "a tile differs from OpenSlide's"
 
 
 def _alike(ours: Pixels, theirs: Pixels, exact: bool) -> bool:
@@ -110,4 +135,4 @@ def _alike(ours: Pixels, theirs: Pixels, exact: bool) -> bool:
         .mean(axis=(1, 3))
         for pixels in (ours, theirs)
     ]
-    return bool(np.abs(squares[0] - squares[1]).mean() < _LOOSE / 2)
+    return bool(np.abs(squares[0] - squares[1]).mean() < _LOOSE)

@@ -57,7 +57,11 @@ class TiffReader:
         handle = _reference(path)
         facts = _facts(path, structure, handle, request)
         slide = TiffSlide(facts, structure)
-        differs = difference_from_openslide(slide, handle) if handle is not None else ""
+        try:
+            differs = difference_from_openslide(slide) if handle is not None else ""
+        except BaseException:
+            slide.close()
+            raise
         if differs and request.settings.reader == "auto":
             slide.close()
             log.warning("%s: read through OpenSlide, since %s.", path, differs)
