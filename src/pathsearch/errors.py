@@ -30,6 +30,8 @@ PathsearchError
 │   ├── LibraryCorruptError                                            library-corrupt
 │   ├── LibraryLockedError      another writer is at work              library-locked
 │   ├── LibraryReadOnlyError                                           library-read-only
+│   ├── LibraryWriteError       disk full, disk fault                  library-write-failed
+│   ├── SegmentGoneError        compacted since it was listed          segment-gone
 │   └── SlideIdClashError       two slides would get one id            slide-id-clash
 ├── IndexFileError              a derived index file does not fit      index-invalid
 ├── QueryError                  a question that cannot be asked        query-invalid
@@ -231,6 +233,18 @@ class LibraryReadOnlyError(LibraryError):
     """The library's folder cannot be written."""
 
     code = "library-read-only"
+
+
+class LibraryWriteError(LibraryError):
+    """Writing failed: the disk is full or faulty. Nothing is half-written."""
+
+    code = "library-write-failed"
+
+
+class SegmentGoneError(LibraryError):
+    """A segment was removed and compacted after it was listed; list again."""
+
+    code = "segment-gone"
 
 
 class SlideIdClashError(LibraryError):

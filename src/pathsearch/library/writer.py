@@ -1,0 +1,528 @@
+"""`Writer`: everything that changes a library, under its lock."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sqlite3
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+from pathsearch import __version__
+from pathsearch.config import TileSpec
+from pathsearch.errors import (
+    LibraryCorruptError,
+    LibraryError,
+    PathsearchError,
+    SlideIdClashError,
+    SlideNotFoundError,
+    UsageError,
+)
+from pathsearch.library import roots
+from pathsearch.library.arrays import digest_of, read_group
+from pathsearch.library.catalog import Catalog, now, segment_of, slide_of, slide_row
+from pathsearch.library.durable import remove_file, write_file, writing_to
+from pathsearch.library.header import write_header
+from pathsearch.library.keys import segment_key, thumbnail_stem
+from pathsearch.library.lock import WriterLock
+from pathsearch.library.records import IndexState, Metadata, SegmentRecord, SlideRecord
+from pathsearch.library.schema import SEGMENT_COLUMNS, SLIDE_COLUMNS
+from pathsearch.library.segment_writer import SegmentWriter
+
+if TYPE_CHECKING:
+    from pathsearch.library.library import Library
+
+_SLIDE_UPSERT = (
+    f"INSERT INTO slides ({SLIDE_COLUMNS}) VALUES ({', '.join('?' * 19)}) "  # noqa: S608
+    "ON CONFLICT (slide_id) DO UPDATE SET "
+    + ", ".join(f"{c} = excluded.{c}" for c in SLIDE_COLUMNS.split(", ")[1:])
+)
+_SEGMENT_INSERT = f"INSERT INTO segments ({SEGMENT_COLUMNS}) VALUES ({', '.join('?' * 14)})"  # noqa: S608
+
+
+class Writer:
+    """The one writer of a library; from `Library.writer`, used in a ``with`` block.
+
+    Every method is one transaction: it is done whole or not at all, and a reader sees it
+    from then on.
+    """
+
+    def __init__(
+        self, library: Library, catalog: Catalog, lock: WriterLock, *, wait: float = 0.0
+    ) -> None:
+        self.library = library
+        self._catalog = catalog
+        self._lock = lock
+        self._wait = wait
+
+    def __enter__(self) -> Self:
+        try:
+            self._lock.acquire(self._wait)
+        except BaseException:
+            self._catalog.close()
+            raise
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        value: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._lock.release()
+        self._catalog.close()
+
+    @contextlib.contextmanager
+    def transaction(self) -> Iterator[sqlite3.Connection]:
+        """One transaction that fails if the lock was lost meanwhile."""
+        with self._catalog.transaction() as connection:
+            self._lock.check(connection)
+            yield connection
+
+    # ----------------------------------------------------------------- roots, specs
+
+    def ensure_root(self, name: str, path: Path | str) -> None:
+        """Make a root known, by a name that is unique in the library.
+
+        Raises
+        ------
+        SlideIdClashError
+            The name stands for another folder, or one root would be within another:
+            both could give one id to two slides.
+        """
+        path = Path(path).absolute()
+        known = self.library.root_folders()
+        if name in known:
+            if known[name] != path:
+                raise SlideIdClashError(
+                    f"root '{name}' is {known[name]} in this library, not {path}; choose "
+                    "another name with --root-name, or use 'pathsearch relocate' if the "
+                    "slides have moved.",
+                    root=name,
+                )
+            return
+        for other, folder in known.items():
+            if roots.relative_to(path, folder) is not None or roots.relative_to(folder, path):
+                raise SlideIdClashError(
+                    f"{path}: is within, or holds, root '{other}' ({folder}); index that "
+                    "folder, or give the slides ids in a manifest.",
+                    root=other,
+                )
+        with self.transaction() as connection:
+            connection.execute("INSERT INTO roots VALUES (?, ?)", (name, str(path)))
+
+    def add_spec(self, spec: TileSpec) -> None:
+        """Add a magnification; nothing happens where the library has it.
+
+        Raises
+        ------
+        UsageError
+            The library has another spec of this name.
+        """
+        known = self.library.specs
+        if known.get(spec.name) == spec:
+            return
+        if spec.name in known:
+            raise UsageError(
+                f"the library has a spec '{spec.name}' with other settings; give the new one "
+                "another name.",
+                spec=spec.name,
+            )
+        with self.transaction() as connection, writing_to(self.library.path):
+            write_header(self.library.path, self.library.header.with_spec(spec))
+            # Readers look at the generation to know that something is new.
+            connection.execute("UPDATE meta SET value = value WHERE key = 'generation'")
+
+    # ---------------------------------------------------------------------- slides
+
+    def put_slide(self, slide: SlideRecord) -> None:
+        """Add or change a slide's row, as given."""
+        self.put_slides([slide])
+
+    def put_slides(self, slides: Sequence[SlideRecord]) -> None:
+        """Add or change many rows in one transaction.
+
+        Raises
+        ------
+        SlideIdClashError
+            An id stands for another file with other content.
+        """
+        with self.transaction() as connection:
+            for slide in slides:
+                upsert_slide(connection, slide)
+
+    def put_failure(self, slide: SlideRecord, error: BaseException, *, spec: str = "") -> None:
+        """Record that a slide could not be indexed, so that a rerun knows.
+
+        What was committed of it before stays and is found: it was right when it was read.
+
+        Parameters
+        ----------
+        slide : SlideRecord
+            As much as is known of it.
+        error : exception
+            Its code (``crashed`` for one that has none) and its line are kept.
+        spec : str
+            The spec that failed; empty where the whole slide did.
+        """
+        code = error.code if isinstance(error, PathsearchError) else "error"
+        text = " ".join(str(error).split()) or type(error).__name__
+        with self.transaction() as connection:
+            others = _live(connection, slide.slide_id, but=spec) if spec else []
+            failed = replace(
+                _with_known(connection, slide),
+                status=_status(others) if others else "failed",
+                error_code=code,
+                error_message=text,
+                error_spec=spec,
+            )
+            upsert_slide(connection, failed)
+
+    def remove_slides(self, slide_ids: Sequence[str]) -> int:
+        """Take slides out of every answer at once; their arrays go with a compaction.
+
+        Returns
+        -------
+        int
+            How many were there and not yet removed.
+
+        Raises
+        ------
+        SlideNotFoundError
+            No such id; then none is removed.
+        """
+        count = 0
+        with self.transaction() as connection:
+            for slide_id in slide_ids:
+                row = connection.execute(
+                    "SELECT status FROM slides WHERE slide_id = ?", (slide_id,)
+                ).fetchone()
+                if row is None:
+                    raise SlideNotFoundError(
+                        f"{slide_id}: no such slide in {self.library.path.name}; nothing was "
+                        "removed.",
+                        slide_id=slide_id,
+                    )
+                count += row[0] != "removed"
+                connection.execute(
+                    "UPDATE slides SET status = 'removed' WHERE slide_id = ?", (slide_id,)
+                )
+                connection.execute(
+                    "UPDATE segments SET removed = 1 WHERE slide_id = ?", (slide_id,)
+                )
+        return count
+
+    def save_thumbnail(self, slide_id: str, data: bytes) -> None:
+        """Keep a small picture (JPEG or PNG) of a slide."""
+        from pathsearch.library.library import THUMBNAIL_FOLDER, THUMBNAIL_TYPES
+
+        ending = next((e for e, start in THUMBNAIL_TYPES.items() if data.startswith(start)), "")
+        if not ending:
+            raise ValueError("a thumbnail is a JPEG or a PNG")
+        folder = self.library.path / THUMBNAIL_FOLDER
+        stem = thumbnail_stem(slide_id)
+        with writing_to(folder):
+            folder.mkdir(exist_ok=True)
+            write_file(folder / (stem + ending), data)
+            for other in THUMBNAIL_TYPES:
+                if other != ending:
+                    remove_file(folder / (stem + other))
+
+    # -------------------------------------------------------------------- segments
+
+    def key_for(self, slide: SlideRecord, spec: TileSpec) -> str:
+        """The key that a segment of this slide and spec has.
+
+        Raises
+        ------
+        ValueError
+            The slide has no fingerprint or no mpp.
+        """
+        if slide.mpp is None or not slide.fingerprint:
+            raise ValueError(f"{slide.slide_id}: a segment needs the slide's mpp and fingerprint")
+        encoder = self.library.encoder.fingerprint
+        return segment_key(slide.slide_id, slide.fingerprint, slide.mpp, spec, encoder)
+
+    def open_segment(
+        self,
+        slide: SlideRecord,
+        spec: TileSpec,
+        footprint: int,
+        *,
+        enlarged: float = 1.0,
+        facts: Metadata | None = None,
+    ) -> SegmentWriter:
+        """Start writing the patches of a slide; nothing is seen before its `commit`.
+
+        Parameters
+        ----------
+        slide : SlideRecord
+            With mpp, size and fingerprint.
+        spec : TileSpec
+            One of the library's.
+        footprint : int
+            Width and height of every patch, level-0 pixels.
+        enlarged : float
+            1.0, or by how much the pixels had to be enlarged.
+        facts : mapping, optional
+            Precision, runtime and the like, kept in the catalog.
+        """
+        return SegmentWriter(self, self._draft(slide, spec, footprint, enlarged, facts))
+
+    def put_empty(
+        self, slide: SlideRecord, spec: TileSpec, footprint: int = 0, *, bad_patches: int = 0
+    ) -> SegmentRecord:
+        """Record that a slide holds no tissue under a spec, so that a rerun knows."""
+        draft = self._draft(slide, spec, footprint, 1.0, None)
+        return self.commit_segment(slide, replace(draft, bad_patches=bad_patches))
+
+    def intact_segment(self, key: str) -> SegmentRecord | None:
+        """The newest segment of a key whose arrays on disk are what they were; else None."""
+        for known in reversed(self._catalog.segments("WHERE key = ?", (key,))):
+            if known.rows == 0:
+                return known
+            try:
+                found = read_group(self.library.embeddings_path / key)
+            except (FileNotFoundError, LibraryCorruptError):
+                return None
+            if digest_of(found) == known.digest:
+                return known
+        return None
+
+    def reuse_segment(self, slide: SlideRecord, spec: TileSpec) -> SegmentRecord | None:
+        """Bring back arrays that are still on disk, e.g. of a slide that was removed.
+
+        Returns
+        -------
+        SegmentRecord or None
+            The new segment; None where there are no arrays of the same slide content,
+            mpp, spec and encoder.
+        """
+        known = self.intact_segment(self.key_for(slide, spec))
+        if known is None:
+            return None
+        return self.commit_segment(slide, replace(known, number=0, removed=False))
+
+    def _draft(
+        self,
+        slide: SlideRecord,
+        spec: TileSpec,
+        footprint: int,
+        enlarged: float,
+        facts: Metadata | None,
+    ) -> SegmentRecord:
+        if self.library.specs.get(spec.name) != spec:
+            raise UsageError(
+                f"spec '{spec.name}' is not one of this library's "
+                f"({', '.join(self.library.specs)}).",
+                spec=spec.name,
+            )
+        key = self.key_for(slide, spec)
+        assert slide.mpp is not None
+        return SegmentRecord(
+            number=0,
+            slide_id=slide.slide_id,
+            spec=spec.name,
+            key=key,
+            rows=0,
+            footprint=int(footprint),
+            mpp=float(slide.mpp),
+            enlarged=float(enlarged),
+            fingerprint=slide.fingerprint,
+            facts=dict(facts or {}),
+        )
+
+    def commit_segment(self, slide: SlideRecord, draft: SegmentRecord) -> SegmentRecord:
+        """The one short transaction that makes a segment exist; its arrays are in place."""
+        with self.transaction() as connection:
+            live = _live(connection, slide.slide_id)
+            others = [s for s in live if s.spec != draft.spec]
+            same = next((s for s in live if (s.key, s.digest) == (draft.key, draft.digest)), None)
+            upsert_slide(connection, self._settled(connection, slide, draft, others))
+            if same is not None:
+                return same
+            connection.execute(
+                "UPDATE segments SET removed = 1 WHERE slide_id = ? AND spec = ? AND removed = 0",
+                (draft.slide_id, draft.spec),
+            )
+            # Arrays that were replaced under the same key take their old rows along.
+            connection.execute(
+                "DELETE FROM segments WHERE key = ? AND digest <> ?", (draft.key, draft.digest)
+            )
+            return insert_segment(connection, draft)
+
+    def _settled(
+        self,
+        connection: sqlite3.Connection,
+        slide: SlideRecord,
+        draft: SegmentRecord,
+        others: list[SegmentRecord],
+    ) -> SlideRecord:
+        """The slide's row after a commit; another spec's failure stays noted."""
+        row = connection.execute(
+            "SELECT error_code, error_message, error_spec FROM slides "
+            "WHERE slide_id = ? AND status <> 'removed' AND error_spec NOT IN ('', ?)",
+            (slide.slide_id, draft.spec),
+        ).fetchone()
+        code, message, spec = row or ("", "", "")
+        return replace(
+            slide,
+            status=_status([*others, draft]),
+            error_code=code,
+            error_message=message,
+            error_spec=spec,
+        )
+
+    # ------------------------------------------------------------- index, runs, sweep
+
+    def put_index_state(self, state: IndexState) -> None:
+        """Make the files in ``index/<state.folder>`` the ones in use for their spec.
+
+        Raises
+        ------
+        UsageError
+            The folder is not a plain name.
+        """
+        if Path(state.folder).name != state.folder or state.folder in ("", ".", ".."):
+            raise UsageError(f"index folder '{state.folder}': a plain name is needed.")
+        row = (
+            state.spec,
+            state.version,
+            state.folder,
+            json.dumps(sorted(state.covered), separators=(",", ":")),
+            state.created or now(),
+            json.dumps(dict(state.facts)),
+        )
+        with self.transaction() as connection:
+            connection.execute("INSERT OR REPLACE INTO index_state VALUES (?, ?, ?, ?, ?, ?)", row)
+
+    def drop_index_state(self, spec: str) -> None:
+        """Forget the index of a spec; search goes on, by comparing with every patch."""
+        with self.transaction() as connection:
+            connection.execute("DELETE FROM index_state WHERE spec = ?", (spec,))
+
+    def start_run(self, command: str) -> int:
+        """Open a run's log; the number that `log` and `end_run` take."""
+        with self.transaction() as connection:
+            cursor = connection.execute(
+                "INSERT INTO runs (started, ended, command, software, counts) "
+                "VALUES (?, '', ?, ?, '{}')",
+                (now(), command, __version__),
+            )
+        assert cursor.lastrowid is not None
+        return cursor.lastrowid
+
+    def log(self, run: int, message: str, *, slide_id: str = "") -> None:
+        """Add a line to a run's log."""
+        with self.transaction() as connection:
+            connection.execute(
+                "INSERT INTO log VALUES (?, ?, ?, ?)", (run, now(), slide_id, message)
+            )
+
+    def end_run(self, run: int, counts: Metadata) -> None:
+        """Close a run's log with its figures."""
+        with self.transaction() as connection:
+            connection.execute(
+                "UPDATE runs SET ended = ?, counts = ? WHERE number = ?",
+                (now(), json.dumps(dict(counts)), run),
+            )
+
+    def sweep(self) -> int:
+        """Remove what killed runs left behind; the number of things removed."""
+        from pathsearch.library.leftovers import sweep
+
+        return sweep(self)
+
+
+def upsert_slide(connection: sqlite3.Connection, slide: SlideRecord) -> None:
+    """Add or change one slide's row within a transaction."""
+    row = connection.execute(
+        f"SELECT {SLIDE_COLUMNS} FROM slides "  # noqa: S608
+        "WHERE slide_id = ? AND status <> 'removed'",
+        (slide.slide_id,),
+    ).fetchone()
+    if row is not None:
+        _check_same_slide(slide_of(row), slide)
+    connection.execute(_SLIDE_UPSERT, slide_row(slide))
+
+
+def _with_known(connection: sqlite3.Connection, slide: SlideRecord) -> SlideRecord:
+    """A slide that could not be opened, with what is known of it from when it could be.
+
+    Its older segments are still found, and need the size that their coordinates are in.
+    """
+    row = connection.execute(
+        f"SELECT {SLIDE_COLUMNS} FROM slides "  # noqa: S608
+        "WHERE slide_id = ? AND status <> 'removed'",
+        (slide.slide_id,),
+    ).fetchone()
+    if row is None or slide.width:
+        return slide
+    old = slide_of(row)
+    return replace(
+        slide,
+        width=old.width,
+        height=old.height,
+        mpp=old.mpp if slide.mpp is None else slide.mpp,
+        bounds=old.bounds,
+        fingerprint=slide.fingerprint or old.fingerprint,
+        vendor=slide.vendor or old.vendor,
+        scanner=slide.scanner or old.scanner,
+        objective=old.objective if slide.objective is None else slide.objective,
+    )
+
+
+def _check_same_slide(old: SlideRecord, new: SlideRecord) -> None:
+    moved = (old.root, old.path) != (new.root, new.path)
+    known = bool(old.fingerprint and new.fingerprint)
+    if moved and known and old.fingerprint != new.fingerprint:
+        raise SlideIdClashError(
+            f"{new.slide_id}: this id belongs to another slide ({old.root}:{old.path}, not "
+            f"{new.root}:{new.path}); use --root-name, or a manifest with a slide_id of its own, "
+            "or remove the old slide first.",
+            slide_id=new.slide_id,
+        )
+
+
+def insert_segment(connection: sqlite3.Connection, draft: SegmentRecord) -> SegmentRecord:
+    """Give a draft its number and its row."""
+    created = draft.created if draft.created and draft.number else now()
+    row: tuple[Any, ...] = (
+        None,
+        draft.slide_id,
+        draft.spec,
+        draft.key,
+        draft.rows,
+        draft.footprint,
+        draft.mpp,
+        int(draft.removed),
+        draft.bad_patches,
+        draft.enlarged,
+        draft.fingerprint,
+        draft.digest,
+        created,
+        json.dumps(dict(draft.facts), ensure_ascii=False),
+    )
+    number = connection.execute(_SEGMENT_INSERT, row).lastrowid
+    assert number is not None
+    if number >= 1 << 31:
+        raise LibraryError("the library has used up its segment numbers; start a new library.")
+    return replace(draft, number=number, created=created)
+
+
+def _live(
+    connection: sqlite3.Connection, slide_id: str, *, but: str | None = None
+) -> list[SegmentRecord]:
+    rows = connection.execute(
+        f"SELECT {SEGMENT_COLUMNS} FROM segments "  # noqa: S608
+        "WHERE slide_id = ? AND removed = 0",
+        (slide_id,),
+    ).fetchall()
+    return [s for s in map(segment_of, rows) if s.spec != but]
+
+
+def _status(live: Sequence[SegmentRecord]) -> Any:
+    return "indexed" if any(s.rows for s in live) else "empty"
