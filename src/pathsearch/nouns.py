@@ -19,6 +19,7 @@ from pathsearch.config import TileSpec
 __all__ = [
     "Array",
     "Batch",
+    "Combine",
     "Encoder",
     "Example",
     "Exclude",
@@ -351,32 +352,61 @@ class Vector:
 Example = Region | Point | Picture | Vector
 
 
+#: How several patches make one question: their mean, the best of them, or area by area.
+Combine = Literal["mean", "max", "set"]
+
+
 @dataclass(frozen=True, slots=True)
 class Query:
     """A question.
 
     Attributes
     ----------
-    like : tuple of examples
-        At least one.
+    like, unlike : tuple of examples
+        What the matches should look like (at least one, or accepted patches), and not.
+    accepted, rejected : tuple of PatchKey
+        Matches judged in earlier rounds; they change the query and are not served again.
+    shown : tuple of PatchKey
+        Matches that were seen; not served again.
     exclude : {'overlap', 'slide', 'case'}
         What is never returned; patches on the query's own spot never are.
+    where : str
+        Filter over the catalog's columns (`pathsearch.search.where`).
     spec : str
         The tile spec to search; empty where the library has one.
     k : int
         Number of matches wanted.
     per_slide, per_case : int or None
         At most so many from one slide or case.
+    spacing : float
+        Least distance between the centres of two matches of a slide, in patch widths.
+    diversity : float
+        0 ranks by score alone; up to 1, matches unlike those before them come forward
+        (maximal marginal relevance, Carbonell and Goldstein 1998).
+    combine : {'mean', 'max', 'set'}
+        Mean of the examples' patches; the best of them; or areas of the region's size,
+        compared patch by patch in both directions.
+    rotations : bool
+        Average up to four patches over their turned and mirrored views.
     exact : bool
         Compare with every patch instead of asking the index.
     """
 
-    like: tuple[Example, ...]
+    like: tuple[Example, ...] = ()
+    unlike: tuple[Example, ...] = ()
+    accepted: tuple[PatchKey, ...] = ()
+    rejected: tuple[PatchKey, ...] = ()
+    shown: tuple[PatchKey, ...] = ()
     exclude: Exclude = "overlap"
+    where: str = ""
     spec: str = ""
     k: int = 20
     per_slide: int | None = None
     per_case: int | None = None
+    spacing: float = 0.0
+    diversity: float = 0.0
+    combine: Combine = "mean"
+    rotations: bool = True
     exact: bool = False
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from pathsearch.nouns import Match, Query
+from pathsearch.search.bias import Departure
 from pathsearch.search.questions import query_to_json
 
 
@@ -50,6 +51,8 @@ class Answer:
         The library's path, the encoder's name.
     searched : int
         Patches that could have been returned.
+    departures : tuple of Departure
+        Columns in which the matches depart from the archive's mix.
     """
 
     matches: tuple[Match, ...]
@@ -59,6 +62,7 @@ class Answer:
     library: str
     encoder: str
     searched: int
+    departures: tuple[Departure, ...] = ()
 
     @property
     def nothing_alike(self) -> bool:
@@ -79,6 +83,7 @@ class Answer:
             },
             "searched": self.searched,
             "notes": list(self.notes),
+            "departures": [asdict(departure) for departure in self.departures],
             "matches": [match_to_json(match) for match in self.matches],
         }
 

@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from pathsearch.library import Library, SlideRecord
 
 _ENCODE_BATCH = 64
+#: Examples of up to so many patches are averaged over their turned and mirrored views.
+TURN_UP_TO = 4
 
 
 @dataclass(frozen=True)
@@ -62,12 +64,18 @@ class EncodedExample:
         None for pictures and vectors.
     notes : tuple of str
         What the user should know, e.g. that a large region was sampled.
+    offsets : float64 array, shape (n, 2), or None
+        Of each patch's corner from the example's corner, in patch widths; None for vectors.
+    size : tuple of float
+        Width and height of the example, in patch widths.
     """
 
     vectors: npt.NDArray[np.float32]
     weights: npt.NDArray[np.float32]
     own: OwnSpot | None = None
     notes: tuple[str, ...] = field(default=())
+    offsets: npt.NDArray[np.float64] | None = None
+    size: tuple[float, float] = (1.0, 1.0)
 
 
 class StoredPatches(Protocol):
@@ -90,15 +98,24 @@ class ExampleEncoder:
     spec : TileSpec
         The magnification that is searched.
     stored : StoredPatches
+    turned : bool
+        Average examples of up to four patches over their turned and mirrored views.
     """
 
     def __init__(
-        self, library: Library, encoder: Encoder, spec: TileSpec, stored: StoredPatches
+        self,
+        library: Library,
+        encoder: Encoder,
+        spec: TileSpec,
+        stored: StoredPatches,
+        *,
+        turned: bool = False,
     ) -> None:
         self._library = library
         self._encoder = encoder
         self._spec = spec
         self._stored = stored
+        self._turned = turned
 
     def encode(self, example: Example) -> EncodedExample:
         """The example's vectors.
@@ -141,7 +158,8 @@ class ExampleEncoder:
                 )
             cover = cover_region(whole, side)
             vectors = self._read(slide, cover.xy)
-        return EncodedExample(vectors, cover.weights, None, self._sampled(cover))
+        offsets, size = _layout(cover.xy, side)
+        return EncodedExample(vectors, cover.weights, None, self._sampled(cover), offsets, size)
 
     def _place(self, example: Region | Point) -> EncodedExample:
         record = find_record(self._library, example.slide)
@@ -163,7 +181,9 @@ class ExampleEncoder:
         if record is not None and record.fingerprint not in ("", slide.fingerprint):
             notes += (f"{record.slide_id} has changed since it was indexed: index it again.",)
         own = OwnSpot(self._twins(slide.fingerprint, record), _spot(example, cover, side))
-        return EncodedExample(self._read(slide, cover.xy), cover.weights, own, notes)
+        offsets, size = _layout(cover.xy, side)
+        vectors = self._read(slide, cover.xy)
+        return EncodedExample(vectors, cover.weights, own, notes, offsets, size)
 
     def _from_stored(
         self,
@@ -183,7 +203,9 @@ class ExampleEncoder:
             ) from error
         note = f"{record.slide_id} is not at hand ({error.code}): asked with its stored patches."
         own = OwnSpot(self._twins(record.fingerprint, record), spot)
-        return EncodedExample(vectors[hit], np.ones(int(hit.sum()), np.float32), own, (note,))
+        offsets, size = _layout(xy[hit], side)
+        weights = np.ones(int(hit.sum()), np.float32)
+        return EncodedExample(vectors[hit], weights, own, (note,), offsets, size)
 
     def _twins(self, fingerprint: str, record: SlideRecord | None) -> frozenset[str]:
         """Ids of the slide itself and of its copies: a file under two names is one slide."""
@@ -214,14 +236,27 @@ class ExampleEncoder:
             batch_size=_ENCODE_BATCH,
             threads=min(4, os.cpu_count() or 1),
         ):
-            if batch.ok.any():
-                found.append(self._encoder.encode(batch.pixels[batch.ok]))
             if not batch.ok.all():
                 raise QueryError(
                     f"{Path(slide.path).name}: pixels of the example cannot be read; mark "
                     "another spot."
                 )
+            found.append(self._vectors(batch.pixels, few=len(xy) <= TURN_UP_TO))
         return np.concatenate(found)
+
+    def _vectors(self, pixels: npt.NDArray[np.uint8], *, few: bool) -> npt.NDArray[np.float32]:
+        """Vectors of patches (n, h, w, 3); of a few, the mean over their eight views."""
+        if not (self._turned and few):
+            return self._encoder.encode(pixels)
+        views = [
+            np.rot90(p, turns, axes=(1, 2))
+            for p in (pixels, pixels[:, :, ::-1])
+            for turns in range(4)
+        ]
+        vectors = self._encoder.encode(np.concatenate(views)).reshape(8, len(pixels), -1)
+        mean = vectors.mean(axis=0)
+        norms = np.linalg.norm(mean, axis=1, keepdims=True)
+        return np.asarray(mean / np.maximum(norms, 1e-12), np.float32)
 
     def _footprint(self, mpp: float) -> int:
         return max(1, round(self._spec.size_px * self._spec.mpp / mpp))
@@ -232,6 +267,15 @@ class ExampleEncoder:
         if cover.total == used:
             return ()
         return (f"the region has {cover.total} patches: {used} of them, evenly spread, were used.",)
+
+
+def _layout(
+    xy: npt.NDArray[np.int64], side: int
+) -> tuple[npt.NDArray[np.float64], tuple[float, float]]:
+    """Offsets from the common corner and size of the whole, in patch widths."""
+    low = xy.min(axis=0)
+    width, height = ((xy.max(axis=0) - low) / side + 1).tolist()
+    return (xy - low) / side, (width, height)
 
 
 def find_record(library: Library, name: str) -> SlideRecord | None:

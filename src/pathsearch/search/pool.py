@@ -120,6 +120,21 @@ class Pool:
         found = [r for slide_id in slide_ids for r in self._of_slide.get(slide_id, ())]
         return ranges.union(np.array(found, np.int64).reshape(-1, 2))
 
+    def ordinals(self, slide_id: str) -> npt.NDArray[np.int64]:
+        """The ordinals of one slide, ascending; empty where it has none."""
+        held = self._of_slide.get(slide_id, ())
+        return np.concatenate([np.empty(0, np.int64), *(np.arange(a, b) for a, b in sorted(held))])
+
+    def patches_of_slides(self, allowed: Ranges) -> dict[str, int]:
+        """How many of the allowed rows each slide has; slides without any are left out."""
+        mask = ranges.to_mask(allowed, self.size)
+        sums = np.concatenate([[0], np.cumsum(mask)])
+        counts = {
+            slide_id: int(sum(sums[b] - sums[a] for a, b in held))
+            for slide_id, held in self._of_slide.items()
+        }
+        return {slide_id: count for slide_id, count in counts.items() if count}
+
     def coords(self, ordinals: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
         """Level-0 x, y of the top-left corners: int64, shape (n, 2)."""
         answer = np.empty((len(ordinals), 2), np.int64)
@@ -148,10 +163,9 @@ class Pool:
         self, slide_id: str
     ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float32], int] | None:
         """Corners (n, 2), vectors (n, dim) and footprint of a slide's patches, or None."""
-        held = self.of_slides([slide_id])
-        if not len(held):
+        ordinals = self.ordinals(slide_id)
+        if not len(ordinals):
             return None
-        ordinals = np.concatenate([np.arange(a, b) for a, b in held.tolist()])
         footprint = self.segment_of(ordinals[:1])[0].footprint
         return self.coords(ordinals), self.vectors(ordinals), footprint
 

@@ -8,8 +8,23 @@ from pathlib import Path
 from typing import Any, get_args
 
 from pathsearch.errors import QueryError, UsageError
-from pathsearch.nouns import Example, Exclude, Picture, Point, Polygon, Query, Region, Ring, Vector
+from pathsearch.nouns import (
+    Combine,
+    Example,
+    Exclude,
+    PatchKey,
+    Picture,
+    Point,
+    Polygon,
+    Query,
+    Region,
+    Ring,
+    Vector,
+)
 
+MAX_K = 100_000
+_EXAMPLES = ("like", "unlike")
+_KEYS = ("accepted", "rejected", "shown")
 FORMS = "SLIDE#x,y,w,h  SLIDE#x,y  SLIDE#FILE.geojson  or  PICTURE.png@MPP"
 
 
@@ -81,15 +96,15 @@ def _ring(corners: Any) -> Ring:
 
 def query_to_json(query: Query) -> dict[str, Any]:
     """The query as plain JSON values that `query_from_json` takes back."""
-    return {
-        "like": [_example_to_json(example) for example in query.like],
-        "exclude": query.exclude,
-        "spec": query.spec,
-        "k": query.k,
-        "per_slide": query.per_slide,
-        "per_case": query.per_case,
-        "exact": query.exact,
-    }
+    raw: dict[str, Any] = {}
+    for name in Query.__dataclass_fields__:
+        value = getattr(query, name)
+        if name in _EXAMPLES:
+            value = [_example_to_json(example) for example in value]
+        elif name in _KEYS:
+            value = [[key.slide_id, key.spec, key.x, key.y] for key in value]
+        raw[name] = value
+    return raw
 
 
 def query_from_json(raw: Mapping[str, Any], *, source: str = "query") -> Query:
@@ -108,30 +123,48 @@ def query_from_json(raw: Mapping[str, Any], *, source: str = "query") -> Query:
         raise QueryError(
             f"{source}: unknown key '{unknown[0]}'. Known: {', '.join(sorted(known))}."
         )
-    like = raw.get("like")
-    if not isinstance(like, Sequence) or isinstance(like, str) or not like:
-        raise QueryError(f"{source}: 'like' must be a list of at least one example.")
-    rest = {key: value for key, value in raw.items() if key != "like"}
-    return checked(Query(tuple(_example_from_json(item, source) for item in like), **rest))
+    fields: dict[str, Any] = dict(raw)
+    for name in (*_EXAMPLES, *_KEYS):
+        items = fields.get(name, ())
+        if not isinstance(items, Sequence) or isinstance(items, str):
+            raise QueryError(f"{source}: '{name}' must be a list.")
+        read = _example_from_json if name in _EXAMPLES else _key_from_json
+        fields[name] = tuple(read(item, source) for item in items)
+    return checked(Query(**fields))
 
 
 def checked(query: Query) -> Query:
-    """The query itself, or QueryError where its numbers make no sense."""
-    if query.exclude not in get_args(Exclude):
-        raise QueryError(f"exclude must be one of {', '.join(get_args(Exclude))}.")
-    for name, low in (("k", 1), ("per_slide", 1), ("per_case", 1)):
+    """The query itself, or QueryError where its values make no sense."""
+    for name, kind in (("exclude", Exclude), ("combine", Combine)):
+        if getattr(query, name) not in get_args(kind):
+            raise QueryError(f"{name} must be one of {', '.join(get_args(kind))}.")
+    for name in ("k", "per_slide", "per_case"):
         value = getattr(query, name)
         if value is None and name != "k":
             continue
-        if not isinstance(value, int) or isinstance(value, bool) or value < low:
-            raise QueryError(f"{name} must be a whole number of at least {low}, got {value!r}.")
-    if query.k > 100_000:
-        raise QueryError("k must be at most 100000.")
-    if not query.like:
-        raise QueryError("a query needs at least one example.")
-    if not isinstance(query.spec, str) or not isinstance(query.exact, bool):
-        raise QueryError("spec must be a name and exact true or false.")
+        if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+            raise QueryError(f"{name} must be a whole number of at least 1, got {value!r}.")
+    if query.k > MAX_K:
+        raise QueryError(f"k must be at most {MAX_K}.")
+    for name, high in (("spacing", 1000.0), ("diversity", 1.0)):
+        value = getattr(query, name)
+        numeric = isinstance(value, int | float) and not isinstance(value, bool)
+        if not numeric or not 0 <= value <= high:
+            raise QueryError(f"{name} must be a number from 0 to {high:g}, got {value!r}.")
+    if not query.like and not query.accepted:
+        raise QueryError("'like' must be a list of at least one example.")
+    for name, wanted in (("spec", str), ("where", str), ("exact", bool), ("rotations", bool)):
+        if not isinstance(getattr(query, name), wanted):
+            raise QueryError(f"{name} must be {'text' if wanted is str else 'true or false'}.")
     return query
+
+
+def _key_from_json(raw: Any, source: str) -> PatchKey:
+    try:
+        slide_id, spec, x, y = raw
+        return PatchKey(str(slide_id), str(spec), int(x), int(y))
+    except (TypeError, ValueError):
+        raise QueryError(f"{source}: a patch is [slide_id, spec, x, y], got {raw!r}.") from None
 
 
 def _example_to_json(example: Example) -> dict[str, Any]:

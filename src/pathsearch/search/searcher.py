@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,14 +13,19 @@ from pathsearch.errors import EncoderMismatchError, QueryError
 from pathsearch.index import ranges
 from pathsearch.index.ranges import Ranges
 from pathsearch.nouns import Encoder, Footprint, Match, PatchKey, Query
+from pathsearch.search.allowed import Slides, allowed_ordinals, ordinals_of
 from pathsearch.search.answer import Answer, Recall
-from pathsearch.search.cover import overlapping
+from pathsearch.search.areas import RegionPatches, matching_areas
+from pathsearch.search.bias import Tally, departures, tally
+from pathsearch.search.direction import away_from, mean_of, refine, unit
 from pathsearch.search.examples import EncodedExample, ExampleEncoder, OwnSpot
+from pathsearch.search.maps import SimilarityMap, similarity_map
 from pathsearch.search.pool import Pool
 from pathsearch.search.questions import checked
+from pathsearch.search.ranking import ranked
 
 if TYPE_CHECKING:
-    from pathsearch.library import Library, SlideRecord
+    from pathsearch.library import Library
 
 
 class Searcher:
@@ -108,20 +112,74 @@ class Searcher:
         """
         query = replace(checked(query), spec=self._spec_name(query.spec))
         pool = self.pool(query.spec)
-        examples = ExampleEncoder(self.library, self.encoder, self.library.specs[query.spec], pool)
-        encoded = [examples.encode(example) for example in query.like]
         slides = {record.slide_id: record for record in self.library.slides()}
-        allowed, notes = self._allowed(pool, query, encoded, slides)
-        scores, ordinals = _capped_search(pool, query, mean_vector(encoded), allowed, slides)
+        question = self._question(pool, query)
+        allowed, notes = allowed_ordinals(pool, query, question.owns, question.against, slides)
+        if query.combine == "set":
+            matches = _areas(pool, query, question, allowed, slides)
+        else:
+            scores, ordinals = ranked(pool, query, question.vectors, allowed, slides)
+            matches = _matches(pool, query, scores, ordinals, slides)
         return Answer(
-            matches=tuple(_matches(pool, query, scores, ordinals, slides)),
+            matches=tuple(matches),
             query=query,
             recall=_recall(pool, query),
-            notes=(*pool.notes, *(n for e in encoded for n in e.notes), *notes),
+            notes=(*pool.notes, *question.notes, *notes),
             library=str(self.library.path),
             encoder=self.library.encoder.name,
             searched=ranges.count(allowed),
+            departures=departures(matches, slides, pool.patches_of_slides(allowed)),
         )
+
+    def map(self, query: Query, slide_id: str) -> SimilarityMap:
+        """How similar every patch of a slide is to a query.
+
+        Parameters
+        ----------
+        query : Query
+            Its exclusions and filters do not apply.
+        slide_id : str
+            A slide of the library.
+
+        Raises
+        ------
+        QueryError
+            The slide has no patches at the query's magnification.
+        """
+        query = replace(checked(query), spec=self._spec_name(query.spec))
+        pool = self.pool(query.spec)
+        return similarity_map(pool, slide_id, self._question(pool, query).vectors)
+
+    def tally(self, answer: Answer, column: str) -> tuple[Tally, ...]:
+        """How the cases among an answer's matches divide over a column's values."""
+        slides = {record.slide_id: record for record in self.library.slides()}
+        return tally(answer.matches, slides, column)
+
+    def _question(self, pool: Pool, query: Query) -> _Question:
+        examples = ExampleEncoder(
+            self.library,
+            self.encoder,
+            self.library.specs[query.spec],
+            pool,
+            turned=query.rotations,
+        )
+        like = [examples.encode(example) for example in query.like]
+        unlike = [examples.encode(example) for example in query.unlike]
+        accepted, rejected = (_stored(pool, keys) for keys in (query.accepted, query.rejected))
+        if query.combine == "mean":
+            start = mean_of(like) if like else unit(accepted.mean(axis=0))
+            direction = refine(start, accepted, rejected)
+            vectors, said = direction.vectors, direction.said
+        else:
+            vectors, said = np.concatenate([*(e.vectors for e in like), accepted]), ()
+            if len(rejected):
+                vectors = away_from(vectors, unit(rejected.mean(axis=0)))
+        if unlike:
+            vectors = away_from(vectors, mean_of(unlike))
+        notes = [note for e in (*like, *unlike) for note in e.notes]
+        owns = tuple(e.own for e in like if e.own is not None)
+        against = tuple(e.own for e in unlike if e.own is not None)
+        return _Question(vectors, owns, against, (*notes, *said), tuple(like))
 
     def _spec_name(self, wanted: str) -> str:
         names = list(self.library.specs)
@@ -132,98 +190,48 @@ class Searcher:
         complaint = f"no spec '{wanted}'" if wanted else "several magnifications: name one"
         raise QueryError(f"{self.library.path}: {complaint} (--spec {' | '.join(names)}).")
 
-    def _allowed(
-        self,
-        pool: Pool,
-        query: Query,
-        encoded: Sequence[EncodedExample],
-        slides: dict[str, SlideRecord],
-    ) -> tuple[Ranges, list[str]]:
-        """Which ordinals may be returned, and what to say about it."""
-        blocked = [pool.removed]
-        notes: list[str] = []
-        for own in (e.own for e in encoded if e.own is not None):
-            if query.exclude == "overlap":
-                blocked.extend(_own_spot(pool, own, slide_id) for slide_id in own.slides)
-                continue
-            ids = set(own.slides)
-            if query.exclude == "case":
-                cases = {slides[i].case_id for i in ids if i in slides} - {""}
-                ids |= {i for i, record in slides.items() if record.case_id in cases}
-                if not cases:
-                    notes.append(
-                        "The query's slide has no case id: only the slide itself is left out."
-                    )
-            blocked.append(pool.of_slides(ids))
-        closed = ranges.union(np.concatenate(blocked))
-        return ranges.complement(closed, pool.size), notes
+
+@dataclass(frozen=True)
+class _Question:
+    """A query as vectors, and where it comes from."""
+
+    vectors: npt.NDArray[np.float32]
+    owns: tuple[OwnSpot, ...]
+    against: tuple[OwnSpot, ...]
+    notes: tuple[str, ...]
+    like: tuple[EncodedExample, ...]
 
 
-def mean_vector(encoded: Sequence[EncodedExample]) -> npt.NDArray[np.float32]:
-    """One unit vector for all examples: each example's weighted mean counts the same."""
-    means = []
-    for example in encoded:
-        mean = np.average(example.vectors, axis=0, weights=example.weights)
-        means.append(mean / max(float(np.linalg.norm(mean)), 1e-12))
-    whole = np.mean(means, axis=0)
-    return np.asarray(whole / max(float(np.linalg.norm(whole)), 1e-12), np.float32)
+def _stored(pool: Pool, keys: Sequence[PatchKey]) -> npt.NDArray[np.float32]:
+    """Stored vectors of judged patches, (n, dim); those that are gone are passed over."""
+    held = ordinals_of(pool, keys)
+    ordinals = np.concatenate([np.empty(0, np.int64), *(np.arange(a, b) for a, b in held)])
+    return pool.vectors(ordinals)
 
 
-def _own_spot(pool: Pool, own: OwnSpot, slide_id: str) -> Ranges:
-    """The ordinals of a slide's patches that lie on the query's own spot."""
-    held = pool.of_slides([slide_id])
-    if not len(held):
-        return ranges.EMPTY
-    ordinals = np.concatenate([np.arange(a, b) for a, b in held.tolist()])
-    footprint = pool.segment_of(ordinals[:1])[0].footprint
-    hit = overlapping(own.geometry, pool.coords(ordinals), footprint)
-    return ranges.from_ordinals(ordinals[hit])
-
-
-def _capped_search(
-    pool: Pool,
-    query: Query,
-    vector: npt.NDArray[np.float32],
-    allowed: Ranges,
-    slides: dict[str, SlideRecord],
-) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]:
-    """The best rows, at most so many of a slide or case: ask for more until there are k."""
-    capped = query.per_slide is not None or query.per_case is not None
-    available = ranges.count(allowed)
-    wanted = min(query.k * (4 if capped else 1), available)
-    while True:
-        scores, ordinals = pool.search(vector, wanted, allowed, exact=query.exact)
-        if not capped:
-            return scores, ordinals
-        keep = _within_caps(pool, query, ordinals, slides)
-        if len(keep) >= query.k or wanted >= available:
-            return scores[keep], ordinals[keep]
-        wanted = min(wanted * 4, available)
-
-
-def _within_caps(
-    pool: Pool,
-    query: Query,
-    ordinals: npt.NDArray[np.int64],
-    slides: dict[str, SlideRecord],
-) -> list[int]:
-    keep: list[int] = []
-    per_slide: Counter[str] = Counter()
-    per_case: Counter[str] = Counter()
-    for position, segment in enumerate(pool.segment_of(ordinals)):
-        slide_id = segment.slide_id
-        # A slide without a case stands for itself; NUL cannot occur in a case id
-        case = slides[slide_id].case_id or "\0" + slide_id
-        if query.per_slide is not None and per_slide[slide_id] >= query.per_slide:
-            continue
-        if query.per_case is not None and per_case[case] >= query.per_case:
-            continue
-        per_slide[slide_id] += 1
-        per_case[case] += 1
-        keep.append(position)
-        if len(keep) == query.k:
-            break
-    return keep
+def _areas(
+    pool: Pool, query: Query, question: _Question, allowed: Ranges, slides: Slides
+) -> list[Match]:
+    """Matches that are areas of the region's size."""
+    if len(question.like) != 1 or question.like[0].offsets is None:
+        raise QueryError("combine 'set' compares areas: give exactly one region.")
+    example = question.like[0]
+    assert example.offsets is not None
+    region = RegionPatches(question.vectors[: len(example.offsets)], example.offsets, example.size)
+    found = matching_areas(pool, region, query.k, allowed, exact=query.exact)
+    return [
+        Match(
+            rank=number + 1,
+            key=PatchKey(area.slide_id, query.spec, area.x, area.y),
+            footprint=Footprint(area.x, area.y, area.width, area.height),
+            mpp=slides[area.slide_id].mpp or 0.0,
+            score=area.score,
+            percentile=None,
+            case_id=slides[area.slide_id].case_id,
+            metadata=dict(slides[area.slide_id].metadata),
+        )
+        for number, area in enumerate(found)
+    ]
 
 
 def _matches(
@@ -231,7 +239,7 @@ def _matches(
     query: Query,
     scores: npt.NDArray[np.float32],
     ordinals: npt.NDArray[np.int64],
-    slides: dict[str, SlideRecord],
+    slides: Slides,
 ) -> list[Match]:
     percentiles: list[float | None] = [None] * len(scores)
     if pool.background is not None:

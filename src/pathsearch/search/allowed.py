@@ -1,0 +1,108 @@
+"""Which patches an answer may hold: all but removed, excluded, filtered and judged ones."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from pathsearch.index import ranges
+from pathsearch.index.ranges import Ranges
+from pathsearch.nouns import PatchKey, Query
+from pathsearch.search.cover import overlapping
+from pathsearch.search.examples import OwnSpot
+from pathsearch.search.pool import Pool
+from pathsearch.search.where import parse_where
+
+if TYPE_CHECKING:
+    from pathsearch.library import SlideRecord
+
+Slides = Mapping[str, "SlideRecord"]
+#: Columns of the catalog itself; the manifest's come beside them.
+CATALOG_COLUMNS = ("slide_id", "case_id", "vendor", "scanner", "objective", "mpp")
+
+
+def row_of(record: SlideRecord) -> dict[str, Any]:
+    """A slide's columns, as filters and tallies see them."""
+    row = {name: getattr(record, name) for name in CATALOG_COLUMNS}
+    return {**record.metadata, **{k: v for k, v in row.items() if v not in (None, "")}}
+
+
+def allowed_ordinals(
+    pool: Pool, query: Query, owns: Sequence[OwnSpot], against: Sequence[OwnSpot], slides: Slides
+) -> tuple[Ranges, tuple[str, ...]]:
+    """The ordinals that may be returned, and what the user should know about it.
+
+    Parameters
+    ----------
+    owns, against : sequences of OwnSpot
+        Of the examples and of the counter-examples: of the latter only the spot itself is
+        left out, not its slide or case.
+
+    Raises
+    ------
+    QueryError
+        The filter does not parse.
+    """
+    blocked = [pool.removed]
+    notes: list[str] = []
+    for own in (*owns, *against):
+        if query.exclude == "overlap" or own in against:
+            blocked.extend(own_spot(pool, own, slide_id) for slide_id in own.slides)
+            continue
+        ids, note = _own_slides(query, own, slides)
+        blocked.append(pool.of_slides(ids))
+        notes.extend(note)
+    blocked.append(_filtered(pool, query.where, slides))
+    blocked.append(ordinals_of(pool, (*query.accepted, *query.rejected, *query.shown)))
+    closed = ranges.union(np.concatenate(blocked))
+    return ranges.complement(closed, pool.size), tuple(dict.fromkeys(notes))
+
+
+def _own_slides(query: Query, own: OwnSpot, slides: Slides) -> tuple[set[str], list[str]]:
+    ids = set(own.slides)
+    if query.exclude != "case":
+        return ids, []
+    cases = {slides[i].case_id for i in ids if i in slides} - {""}
+    ids |= {i for i, record in slides.items() if record.case_id in cases}
+    if cases:
+        return ids, []
+    return ids, ["The query's slide has no case id: only the slide itself is left out."]
+
+
+def _filtered(pool: Pool, where: str, slides: Slides) -> Ranges:
+    """The ordinals that a filter leaves out."""
+    if not where.strip():
+        return ranges.EMPTY
+    rows = {slide_id: row_of(record) for slide_id, record in slides.items()}
+    columns = {name for row in rows.values() for name in row} | set(CATALOG_COLUMNS)
+    test = parse_where(where, columns)
+    return pool.of_slides([slide_id for slide_id, row in rows.items() if not test(row)])
+
+
+def own_spot(pool: Pool, own: OwnSpot, slide_id: str) -> Ranges:
+    """The ordinals of a slide's patches that lie on the query's own spot."""
+    ordinals = pool.ordinals(slide_id)
+    if not len(ordinals):
+        return ranges.EMPTY
+    footprint = pool.segment_of(ordinals[:1])[0].footprint
+    hit = overlapping(own.geometry, pool.coords(ordinals), footprint)
+    return ranges.from_ordinals(ordinals[hit])
+
+
+def ordinals_of(pool: Pool, keys: Iterable[PatchKey]) -> Ranges:
+    """The ordinals of some patches; those that are not there any more are passed over."""
+    wanted: dict[str, set[tuple[int, int]]] = defaultdict(set)
+    for key in keys:
+        if key.spec == pool.spec:
+            wanted[key.slide_id].add((key.x, key.y))
+    found = []
+    for slide_id, places in wanted.items():
+        ordinals = pool.ordinals(slide_id)
+        hits = [tuple(place) in places for place in pool.coords(ordinals).tolist()]
+        found.append(ordinals[np.asarray(hits, bool)])
+    if not found:
+        return ranges.EMPTY
+    return ranges.from_ordinals(np.concatenate(found))
