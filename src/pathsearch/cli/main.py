@@ -27,6 +27,7 @@ class LazyGroup(click.Group):
         "train": "train",
         "index": "index",
         "query": "query",
+        "map": "map",
         "evaluate": "evaluate",
         "list": "library",
         "verify": "library",

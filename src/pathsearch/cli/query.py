@@ -30,6 +30,9 @@ _FILE = click.Path(path_type=Path, dir_okay=False)
     help="SLIDE#x,y,w,h | SLIDE#x,y | SLIDE#F.geojson | F.png@MPP; may be repeated. "
     "Lengths in level-0 pixels, MPP in µm per pixel.",
 )
+@click.option(
+    "--unlike", multiple=True, metavar="EXAMPLE", help="What the matches should not look like."
+)
 @click.option("--query", "query_file", type=_FILE, help="A query saved by --json.")
 @click.option("-k", type=click.IntRange(1, 100_000), help="Matches wanted  [default: 20]")
 @click.option("--spec", help="Magnification to search, by its name in the library.")
@@ -38,8 +41,29 @@ _FILE = click.Path(path_type=Path, dir_okay=False)
     type=click.Choice(["overlap", "slide", "case"]),
     help="Leave out what overlaps the query, its slide, or its case [default: overlap]",
 )
+@click.option(
+    "--where",
+    metavar="EXPR",
+    help="Only slides for which this holds: 'organ = lung and (age > 50 or stage in (II, III))'.",
+)
 @click.option("--per-slide", type=click.IntRange(1), help="At most so many of one slide.")
 @click.option("--per-case", type=click.IntRange(1), help="At most so many of one case.")
+@click.option(
+    "--spacing",
+    type=click.FloatRange(0, 1000),
+    help="Least distance between two matches of a slide, in patch widths.",
+)
+@click.option(
+    "--diversity",
+    type=click.FloatRange(0, 1),
+    help="0 ranks by score alone; higher brings matches forward that differ from those before.",
+)
+@click.option(
+    "--combine",
+    type=click.Choice(["mean", "max", "set"]),
+    help="Several patches as their mean, the best of them, or areas compared patch by patch "
+    "[default: mean]",
+)
 @click.option("--exact", is_flag=True, help="Compare with every patch; slower, misses nothing.")
 @click.option("--csv", "csv_file", type=_FILE, help="Write the matches as CSV.")
 @click.option("--geojson", "geojson_file", type=_FILE, help="Write the matches for QuPath.")
@@ -54,7 +78,6 @@ _FILE = click.Path(path_type=Path, dir_okay=False)
 @verbose_option
 def query_command(
     library: Path,
-    like: tuple[str, ...],
     query_file: Path | None,
     device: str,
     as_json: bool,
@@ -65,7 +88,7 @@ def query_command(
     from pathsearch.search import Searcher
 
     files = {name: words.pop(name) for name in ("csv_file", "geojson_file", "picture_file")}
-    query = _query(like, query_file, words)
+    query = _query(query_file, words)
     with Library.open(library) as opened:
         answer = Searcher(opened, device=device).search(query)
         if files["csv_file"]:
@@ -81,17 +104,23 @@ def query_command(
     return 0
 
 
-def _query(like: tuple[str, ...], query_file: Path | None, changes: dict[str, Any]) -> Query:
-    from pathsearch.search.questions import parse_example, query_from_json
+def _query(query_file: Path | None, words: dict[str, Any]) -> Query:
+    """The query of the words: from EXAMPLEs, or a saved one with what is given besides."""
+    from pathsearch.search.questions import checked, parse_example, query_from_json
 
-    given = {name: value for name, value in changes.items() if value not in (None, False)}
+    examples = {
+        name: tuple(parse_example(word) for word in words.pop(name)) for name in ("like", "unlike")
+    }
+    given = {name: value for name, value in words.items() if value not in (None, False)}
+    given.update({name: found for name, found in examples.items() if found})
     if query_file is not None:
-        if like:
+        if "like" in given:
             raise UsageError("give --like or --query, not both.")
-        return replace(query_from_json(_read_query(query_file), source=str(query_file)), **given)
-    if not like:
+        saved = query_from_json(_read_query(query_file), source=str(query_file))
+        return checked(replace(saved, **given))
+    if "like" not in given:
         raise UsageError("give at least one --like EXAMPLE; see pathsearch query --help.")
-    return Query(tuple(parse_example(word) for word in like), **given)
+    return checked(Query(**given))
 
 
 def _read_query(path: Path) -> Any:
@@ -130,7 +159,7 @@ def print_answer(answer: Answer) -> None:
         say("Nothing is left to search: everything is excluded, or the library is empty.")
     if answer.nothing_alike:
         say("Nothing here looks like it: the best match is below 95% of what is usually found.")
-    for note in answer.notes:
+    for note in (*answer.notes, *map(str, answer.departures)):
         say(note)
     say(f"Searched {answer.searched} patches at {answer.query.spec}; {answer.recall}.")
 
