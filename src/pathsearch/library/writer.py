@@ -19,6 +19,7 @@ from pathsearch.errors import (
     PathsearchError,
     SlideIdClashError,
     SlideNotFoundError,
+    SlideUnreadableError,
     UsageError,
 )
 from pathsearch.library import roots
@@ -164,10 +165,11 @@ class Writer:
         slide : SlideRecord
             As much as is known of it.
         error : exception
-            Its code (``crashed`` for one that has none) and its line are kept.
+            Its code (``error`` for one that has none) and its line are kept.
         spec : str
             The spec that failed; empty where the whole slide did.
         """
+        slide = _storable(slide)
         code = error.code if isinstance(error, PathsearchError) else "error"
         text = " ".join(str(error).split()) or type(error).__name__
         with self.transaction() as connection:
@@ -439,6 +441,11 @@ class Writer:
 
 def upsert_slide(connection: sqlite3.Connection, slide: SlideRecord) -> None:
     """Add or change one slide's row within a transaction."""
+    if _storable(slide) != slide:
+        raise SlideUnreadableError(
+            f"{_storable(slide).slide_id}: its file name is not valid Unicode; rename the file.",
+            slide_id=_storable(slide).slide_id,
+        )
     row = connection.execute(
         f"SELECT {SLIDE_COLUMNS} FROM slides "  # noqa: S608
         "WHERE slide_id = ? AND status <> 'removed'",
@@ -473,6 +480,15 @@ def _with_known(connection: sqlite3.Connection, slide: SlideRecord) -> SlideReco
         scanner=slide.scanner or old.scanner,
         objective=old.objective if slide.objective is None else slide.objective,
     )
+
+
+def _storable(slide: SlideRecord) -> SlideRecord:
+    """The record with what is no Unicode (a file name's stray bytes, on POSIX) marked."""
+
+    def clean(text: str) -> str:
+        return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+
+    return replace(slide, slide_id=clean(slide.slide_id), path=clean(slide.path))
 
 
 def _check_same_slide(old: SlideRecord, new: SlideRecord) -> None:
