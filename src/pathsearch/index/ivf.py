@@ -166,7 +166,7 @@ class IvfIndex:
         parameters.nprobe = self.nprobe
         if allowed is not None:
             # A bitmap costs 1.5 ms where an OR of 100 ranges cost 110 (measured)
-            bits = np.packbits(ranges.to_mask(allowed, self.size), bitorder="little")
+            bits = ranges.to_bits(allowed, self.size)
             selector = faiss.IDSelectorBitmap(self.size, faiss.swig_ptr(bits))
             parameters.sel = selector
         found: npt.NDArray[np.int64] = self.lists.search(queries, wanted, params=parameters)[1]

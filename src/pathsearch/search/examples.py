@@ -25,7 +25,7 @@ from pathsearch.nouns import (
 from pathsearch.search.cover import Cover, cover_region, overlapping, patch_at, region_geometry
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from shapely import Geometry
 
@@ -98,6 +98,8 @@ class ExampleEncoder:
     spec : TileSpec
         The magnification that is searched.
     stored : StoredPatches
+    slides : mapping of slide id to SlideRecord, optional
+        The library's slides, where the caller has them at hand.
     turned : bool
         Average examples of up to four patches over their turned and mirrored views.
     """
@@ -109,12 +111,14 @@ class ExampleEncoder:
         spec: TileSpec,
         stored: StoredPatches,
         *,
+        slides: Mapping[str, SlideRecord] | None = None,
         turned: bool = False,
     ) -> None:
         self._library = library
         self._encoder = encoder
         self._spec = spec
         self._stored = stored
+        self._slides = slides
         self._turned = turned
 
     def encode(self, example: Example) -> EncodedExample:
@@ -209,7 +213,8 @@ class ExampleEncoder:
 
     def _twins(self, fingerprint: str, record: SlideRecord | None) -> frozenset[str]:
         """Ids of the slide itself and of its copies: a file under two names is one slide."""
-        ids = {r.slide_id for r in self._library.slides() if fingerprint == r.fingerprint != ""}
+        known = self._library.slides() if self._slides is None else self._slides.values()
+        ids = {r.slide_id for r in known if fingerprint == r.fingerprint != ""}
         return frozenset(ids | ({record.slide_id} if record is not None else set()))
 
     @contextmanager

@@ -6,7 +6,7 @@ the rows of segments that were committed since. Removed segments are never allow
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -127,13 +127,13 @@ class Pool:
 
     def patches_of_slides(self, allowed: Ranges) -> dict[str, int]:
         """How many of the allowed rows each slide has; slides without any are left out."""
-        mask = ranges.to_mask(allowed, self.size)
-        sums = np.concatenate([[0], np.cumsum(mask)])
-        counts = {
-            slide_id: int(sum(sums[b] - sums[a] for a, b in held))
-            for slide_id, held in self._of_slide.items()
-        }
-        return {slide_id: count for slide_id, count in counts.items() if count}
+        edges = self._table[:, 1:]
+        held = ranges.count_below(allowed, edges[:, 1]) - ranges.count_below(allowed, edges[:, 0])
+        counts: Counter[str] = Counter()
+        for number, count in zip(self._table[:, 0].tolist(), held.tolist(), strict=True):
+            if count:
+                counts[self.segments[number].slide_id] += count
+        return dict(counts)
 
     def coords(self, ordinals: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
         """Level-0 x, y of the top-left corners: int64, shape (n, 2)."""

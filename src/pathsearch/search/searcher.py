@@ -25,7 +25,7 @@ from pathsearch.search.questions import checked
 from pathsearch.search.ranking import ranked
 
 if TYPE_CHECKING:
-    from pathsearch.library import Library
+    from pathsearch.library import Library, SlideRecord
 
 
 class Searcher:
@@ -49,6 +49,7 @@ class Searcher:
         self._encoder = encoder
         self._device = device
         self._pools: dict[str, Pool] = {}
+        self._slides: dict[str, SlideRecord] | None = None
         self._generation: int | None = None
         if encoder is not None:
             self._check(encoder)
@@ -83,13 +84,25 @@ class Searcher:
 
     def pool(self, spec: str) -> Pool:
         """The searchable patches of a spec, as the library is now."""
-        generation = self.library.generation()
-        if generation != self._generation:
-            self._pools.clear()
-            self._generation = generation
+        self._notice_changes()
         if spec not in self._pools:
             self._pools[spec] = Pool(self.library, spec)
         return self._pools[spec]
+
+    @property
+    def slides(self) -> dict[str, SlideRecord]:
+        """The library's slides by id, as they are now; ten thousand take a while to list."""
+        self._notice_changes()
+        if self._slides is None:
+            self._slides = {record.slide_id: record for record in self.library.slides()}
+        return self._slides
+
+    def _notice_changes(self) -> None:
+        generation = self.library.generation()
+        if generation != self._generation:
+            self._pools.clear()
+            self._slides = None
+            self._generation = generation
 
     def search(self, query: Query) -> Answer:
         """The library's patches that look most like the query.
@@ -112,7 +125,7 @@ class Searcher:
         """
         query = replace(checked(query), spec=self._spec_name(query.spec))
         pool = self.pool(query.spec)
-        slides = {record.slide_id: record for record in self.library.slides()}
+        slides = self.slides
         question = self._question(pool, query)
         allowed, notes = allowed_ordinals(pool, query, question.owns, question.against, slides)
         if query.combine == "set":
@@ -152,8 +165,7 @@ class Searcher:
 
     def tally(self, answer: Answer, column: str) -> tuple[Tally, ...]:
         """How the cases among an answer's matches divide over a column's values."""
-        slides = {record.slide_id: record for record in self.library.slides()}
-        return tally(answer.matches, slides, column)
+        return tally(answer.matches, self.slides, column)
 
     def _question(self, pool: Pool, query: Query) -> _Question:
         examples = ExampleEncoder(
@@ -161,6 +173,7 @@ class Searcher:
             self.encoder,
             self.library.specs[query.spec],
             pool,
+            slides=self.slides,
             turned=query.rotations,
         )
         like = [examples.encode(example) for example in query.like]

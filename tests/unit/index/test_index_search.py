@@ -73,11 +73,16 @@ def test_exact_crosses_blocks_and_breaks_ties_by_ordinal(monkeypatch):
 
 def test_ranges_hold_what_a_mask_holds():
     rng = np.random.default_rng(1)
-    for _ in range(50):
-        mask = rng.random(200) < rng.random()
+    for _ in range(200):
+        # Runs of random lengths: few long ranges as well as many short ones
+        mask = np.repeat(rng.random(200) < rng.random(), rng.integers(1, 40, 200))[:200]
         held = ranges.from_ordinals(np.flatnonzero(mask))
         assert (ranges.to_mask(held, 200) == mask).all()
         assert ranges.count(held) == mask.sum()
+        bits = np.unpackbits(ranges.to_bits(held, 200), bitorder="little")[:200]
+        assert (bits.astype(bool) == mask).all()
+        sums = np.concatenate([[0], np.cumsum(mask)])
+        assert (ranges.count_below(held, np.arange(201)) == sums).all()
         rest = ranges.complement(held, 200)
         assert (ranges.to_mask(rest, 200) == ~mask).all()
         pieces = [np.arange(200)[b] for b in ranges.blocks(held, 32)]
