@@ -139,6 +139,310 @@ class IndexSettings(Settings):
         return self
 
 
+class EncoderArchitecture(Settings):
+    """The shape of the convolutional encoder.
+
+    Attributes
+    ----------
+    channels : tuple of int
+        Width of each stage; the first works at a quarter of the input's resolution, each
+        further one at half of the one before.
+    depths : tuple of int
+        Residual blocks in each stage; 0 is none.
+    pooled_stages : tuple of int
+        Stages whose mean and spread make the vector, counted from 0.
+    """
+
+    channels: tuple[int, ...] = Field((32, 64, 128, 256), min_length=1, max_length=5)
+    depths: tuple[int, ...] = Field((0, 1, 1, 2), min_length=1, max_length=5)
+    pooled_stages: tuple[int, ...] = Field((1, 2, 3), min_length=1, max_length=5)
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> EncoderArchitecture:
+        if len(self.depths) != len(self.channels):
+            raise ValueError("depths must name as many stages as channels")
+        if any(not 1 <= width <= 2048 for width in self.channels):
+            raise ValueError("channels must be between 1 and 2048")
+        if any(not 0 <= depth <= 20 for depth in self.depths):
+            raise ValueError("depths must be between 0 and 20")
+        if len(set(self.pooled_stages)) != len(self.pooled_stages) or any(
+            not 0 <= place < len(self.channels) for place in self.pooled_stages
+        ):
+            raise ValueError("pooled_stages must be different stages, counted from 0")
+        return self
+
+
+class AugmentSettings(Settings):
+    """How the two views of a patch are made to differ.
+
+    Attributes
+    ----------
+    zoom : tuple of float
+        A view shows the tissue this much smaller or larger; 1 is the patch's own scale.
+    rotate : bool
+        Turn by any angle and mirror.
+    stain : float
+        Jitter of the H&E optical densities (Tellez et al. 2018): relative standard
+        deviation of each stain's amount.
+    hue, saturation, brightness, contrast : float
+        Largest change: turns of the colour circle for hue, relative for the others.
+    gray : float
+        Share of views that lose their colour.
+    blur, jpeg, noise : float
+        Share of views that are blurred, compressed, made noisy.
+    """
+
+    zoom: tuple[float, float] = (0.6, 1.5)
+    rotate: bool = True
+    stain: float = Field(0.25, ge=0, le=1)
+    hue: float = Field(0.06, ge=0, le=0.5)
+    saturation: float = Field(0.35, ge=0, le=1)
+    brightness: float = Field(0.25, ge=0, le=1)
+    contrast: float = Field(0.25, ge=0, le=1)
+    gray: float = Field(0.1, ge=0, le=1)
+    blur: float = Field(0.3, ge=0, le=1)
+    jpeg: float = Field(0.3, ge=0, le=1)
+    noise: float = Field(0.3, ge=0, le=1)
+
+    @model_validator(mode="after")
+    def _zoom_in_order(self) -> AugmentSettings:
+        if not 0.2 <= self.zoom[0] <= self.zoom[1] <= 4:
+            raise ValueError("zoom must be two numbers between 0.2 and 4, smaller first")
+        return self
+
+
+class LossSettings(Settings):
+    """What is trained for, and how much each part counts; 0 leaves a part out.
+
+    Attributes
+    ----------
+    reconstruction : float
+        Mean squared error of the clean view, rebuilt from the distorted one.
+    invariance : float
+        Two views of one patch get one vector.
+    invariance_kind : {'contrastive', 'vicreg', 'dino'}
+        InfoNCE (Chen et al. 2020), VICReg (Bardes et al. 2022) or self-distillation
+        (Caron et al. 2021).
+    temperature : float
+        Of the contrastive loss.
+    distillation : float
+        Cosine to a teacher's whitened features; counts only with a `teacher`.
+    """
+
+    reconstruction: float = Field(0.5, ge=0)
+    invariance: float = Field(1.0, ge=0)
+    invariance_kind: Literal["contrastive", "vicreg", "dino"] = "contrastive"
+    temperature: float = Field(0.15, gt=0, le=2)
+    distillation: float = Field(2.0, ge=0)
+
+
+class TrainSettings(Settings):
+    """Training of an encoder. Every field is explained in ``configs/train.yaml``."""
+
+    name: str = Field("custom", pattern=r"^[A-Za-z0-9._-]+$", max_length=60)
+    seed: int = Field(0, ge=0, lt=2**31)
+
+    # Patches
+    mpp: tuple[float, ...] = Field((0.5,), min_length=1)
+    slide_mpp: float | None = Field(None, ge=SANE_MPP[0], le=SANE_MPP[1])
+    picture_mpp: float = Field(0.5, ge=SANE_MPP[0], le=SANE_MPP[1])
+    picture_scales: tuple[float, ...] = Field((1.0,), min_length=1)
+    patch_px: int = Field(224, ge=64, le=1024)
+    min_tissue: float = Field(0.4, ge=0, le=1)
+    pool_patches: int = Field(8192, ge=16)
+    pool_steps: int = Field(2000, ge=1)
+    validation_patches: int = Field(256, ge=2)
+
+    # Encoder
+    architecture: EncoderArchitecture = EncoderArchitecture()
+    dim: int = Field(128, ge=2, le=4096)
+    input_px: int = Field(224, ge=32, le=2048)
+    whitening_patches: int = Field(4096, ge=16)
+    initial: str | None = None
+
+    # Objective
+    loss: LossSettings = LossSettings()
+    augment: AugmentSettings = AugmentSettings()
+    view_px: int = Field(96, ge=32, le=512)
+    teacher: str | None = None
+    teacher_crops: int = Field(8, ge=1, le=256)
+
+    # Optimisation
+    batch_size: int = Field(128, ge=4, le=65536)
+    learning_rate: float = Field(2e-3, gt=0)
+    weight_decay: float = Field(0.02, ge=0)
+    warmup_steps: int = Field(50, ge=0)
+    max_steps: int = Field(3000, ge=1)
+    max_seconds: float | None = Field(None, gt=0)
+    validate_steps: int = Field(250, ge=1)
+    patience: int | None = Field(None, ge=1)
+    checkpoint_steps: int = Field(100, ge=1)
+
+    # Machine
+    device: str = "auto"
+    devices: int = Field(1, ge=1)
+    precision: Literal["auto", "float32", "bf16"] = "auto"
+    threads: int | None = Field(None, ge=1)
+    logger: Literal["csv", "tensorboard", "none"] = "csv"
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> TrainSettings:
+        stride = 4 * 2 ** (len(self.architecture.channels) - 1)
+        for key in ("view_px", "input_px"):
+            if getattr(self, key) % stride:
+                raise ValueError(f"{key} must be a multiple of {stride} for this many stages")
+        if any(not SANE_MPP[0] <= mpp <= SANE_MPP[1] for mpp in self.mpp):
+            raise ValueError(f"mpp must lie between {SANE_MPP[0]} and {SANE_MPP[1]}")
+        if any(not 0.05 <= scale <= 1 for scale in self.picture_scales):
+            raise ValueError("picture_scales must lie between 0.05 and 1")
+        if not (self.loss.reconstruction or self.loss.invariance or self.teacher):
+            raise ValueError("all losses are 0: there is nothing to train for")
+        return self
+
+
+class EncoderArchitecture(Settings):
+    """Shape of the conv autoencoder's encoder.
+
+    Attributes
+    ----------
+    channels : tuple of int
+        Width of each stage; the first follows the 4 x 4 stem, each later one halves the map.
+    depths : tuple of int
+        Residual blocks of each stage.
+    pooled_stages : tuple of int
+        Stages whose mean and spread make the vector, counted from 0.
+    """
+
+    channels: tuple[int, ...] = Field((32, 64, 128, 256), min_length=2, max_length=6)
+    depths: tuple[int, ...] = Field((1, 1, 1, 1), min_length=2, max_length=6)
+    pooled_stages: tuple[int, ...] = Field((1, 2, 3), min_length=1)
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        if len(self.channels) != len(self.depths):
+            raise ValueError("channels and depths must be equally many")
+        if not all(0 <= stage < len(self.channels) for stage in self.pooled_stages):
+            raise ValueError("pooled_stages must name stages, counted from 0")
+        if min(self.channels) < 1 or min(self.depths) < 0:
+            raise ValueError("channels and depths must be positive")
+        return self
+
+
+class LossWeights(Settings):
+    """What is trained for; 0 switches a part off.
+
+    Attributes
+    ----------
+    reconstruction : float
+        The clean picture from a distorted one (mean absolute difference).
+    invariance : float
+        Two views of one place are alike, and unlike other places.
+    method : {'contrastive', 'vicreg'}
+        How `invariance` is asked for.
+    temperature : float
+        Of the contrastive loss.
+    teacher : float
+        Agreement with `TrainSettings.teacher`.
+    """
+
+    reconstruction: float = Field(1.0, ge=0)
+    invariance: float = Field(1.0, ge=0)
+    method: Literal["contrastive", "vicreg"] = "contrastive"
+    temperature: float = Field(0.15, gt=0)
+    teacher: float = Field(1.0, ge=0)
+
+
+class ViewSettings(Settings):
+    """How views of a patch differ.
+
+    Attributes
+    ----------
+    size_px : int
+        Width and height of a view, pixels.
+    scale : tuple of float
+        Least and greatest factor by which a view is shrunk.
+    stain : float
+        Strength of the stain's variation (optical density, mixing, brightness).
+    gray : float
+        Share of views without colour.
+    blur, jpeg : float
+        Share of views that are blurred, and compressed.
+    erase : float
+        Largest share of the view that is greyed out before reconstruction.
+    """
+
+    size_px: int = Field(96, ge=32, le=512)
+    scale: tuple[float, float] = (0.8, 1.6)
+    stain: float = Field(1.0, ge=0)
+    gray: float = Field(0.15, ge=0, le=1)
+    blur: float = Field(0.3, ge=0, le=1)
+    jpeg: float = Field(0.3, ge=0, le=1)
+    erase: float = Field(0.25, ge=0, le=0.9)
+
+
+class TrainSettings(Settings):
+    """How an encoder is trained (``configs/train.yaml``).
+
+    Attributes
+    ----------
+    name : str
+        How the encoder is called.
+    architecture : EncoderArchitecture
+    dim : int
+        Length of a vector.
+    tile : TileSpec
+        How slides are cut for training.
+    views : ViewSettings
+    losses : LossWeights
+    teacher : str
+        An encoder to learn from (what `load_encoder` takes); empty for none.
+    start_from : str
+        A saved conv autoencoder to go on from (fine-tuning); its architecture is used.
+    max_patches : int
+        Patches drawn over all sources, evenly over slides and folders; they are kept in a
+        file beside the result while training runs.
+    max_steps, max_seconds : int, float
+        Whichever comes first; 0 seconds for no bound.
+    steps_per_epoch : int
+        An epoch ends with validation and a checkpoint.
+    patience : int
+        Epochs without better validation after which training stops; 0 never stops early.
+    batch_size : int
+        Patches a step; each gives two views.
+    learning_rate, weight_decay, warmup : float
+        AdamW; `warmup` is the share of the training that the rate takes to rise.
+    validation_share : float
+        Share of the patches held back, at most 512.
+    seed : int
+    device, precision : str
+    threads : int
+        0 for one a core.
+    """
+
+    name: str = Field("custom", pattern=r"^[A-Za-z0-9._-]+$", max_length=60)
+    architecture: EncoderArchitecture = EncoderArchitecture()
+    dim: int = Field(128, ge=8, le=1024)
+    tile: TileSpec = TileSpec(stride_px=112)
+    views: ViewSettings = ViewSettings()
+    losses: LossWeights = LossWeights()
+    teacher: str = ""
+    start_from: str = ""
+    max_patches: int = Field(12_000, ge=16)
+    max_steps: int = Field(3_000, ge=1)
+    max_seconds: float = Field(0.0, ge=0)
+    steps_per_epoch: int = Field(100, ge=1)
+    patience: int = Field(0, ge=0)
+    batch_size: int = Field(96, ge=2, le=8192)
+    learning_rate: float = Field(2e-3, gt=0)
+    weight_decay: float = Field(0.05, ge=0)
+    warmup: float = Field(0.05, ge=0, lt=1)
+    validation_share: float = Field(0.08, gt=0, lt=0.5)
+    seed: int = Field(0, ge=0)
+    device: str = "auto"
+    precision: Literal["auto", "float32", "bf16"] = "auto"
+    threads: int = Field(0, ge=0, le=256)
+
+
 _Model = TypeVar("_Model", bound=Settings)
 
 
