@@ -1,0 +1,65 @@
+"""The backbone as it runs after training: batch norms and preprocessing folded away."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch  # noqa: TID253 - this file is reached lazily only
+from torch import nn  # noqa: TID253
+from torch.nn.utils.fusion import fuse_conv_bn_eval  # noqa: TID253
+
+from pathsearch.encoders.conv_autoencoder import Backbone, ResidualBlock
+
+
+class FoldedBackbone(nn.Module):
+    """The same function as `Backbone` in evaluation mode, on raw pixels, and faster.
+
+    Parameters
+    ----------
+    backbone : Backbone
+        Is left unchanged.
+    mean, std : sequence of 3 floats
+        The preprocessing, on 0..255; goes into the stem.
+    """
+
+    def __init__(self, backbone: Backbone, mean: Sequence[float], std: Sequence[float]) -> None:
+        super().__init__()
+        backbone.eval()
+        self.entries = nn.ModuleList()
+        self.stages = nn.ModuleList()
+        # nn.Module hides what its lists hold from the type checker.
+        parts: list[tuple[Any, Any]] = list(zip(backbone.entries, backbone.stages, strict=True))
+        for entry, stage in parts:
+            self.entries.append(fuse_conv_bn_eval(entry.conv, entry.norm))
+            self.stages.append(nn.ModuleList(_FoldedBlock(block) for block in stage))
+        stem = self.entries[0]
+        assert isinstance(stem, nn.Conv2d)
+        assert stem.bias is not None
+        with torch.no_grad():
+            # conv((p - mean) / std) = conv'(p) + b': exact, as the stem has no padding.
+            weight = stem.weight / torch.tensor(std).view(1, 3, 1, 1)
+            stem.bias -= (weight * torch.tensor(mean).view(1, 3, 1, 1)).sum(dim=(1, 2, 3))
+            stem.weight.copy_(weight)
+        self.requires_grad_(False)
+
+    def forward(self, x: torch.Tensor) -> list[torch.Tensor]:
+        """Raw pixels 0..255, shape (n, 3, h, w), to one feature map a stage."""
+        maps = []
+        for entry, stage in zip(self.entries, self.stages, strict=True):
+            x = torch.relu_(entry(x))
+            for block in stage:  # type: ignore[attr-defined]
+                x = block(x)
+            maps.append(x)
+        return maps
+
+
+class _FoldedBlock(nn.Module):
+    def __init__(self, block: ResidualBlock) -> None:
+        super().__init__()
+        self.conv1 = fuse_conv_bn_eval(block.conv1, block.norm1)
+        self.conv2 = fuse_conv_bn_eval(block.conv2, block.norm2)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        inner = self.conv2(torch.relu_(self.conv1(x)))
+        return torch.relu_(inner.add_(x))

@@ -1,0 +1,97 @@
+"""From pooled features to the vector: standardise, half-whiten, normalise.
+
+Pooled features of a convolutional network are dominated by a few directions (overall
+brightness, stain). PCA with each component divided by the square root of its standard
+deviation ("half-whitening": singular values to the power 0.5) evens that out without
+blowing up noise, and was worth about three points of P@5 in our measurements.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+__all__ = ["Whitening", "fit_whitening"]
+
+#: Least standard deviation of a feature: below it, it is constant and carries nothing.
+_FLAT = 1e-6
+
+
+@dataclass(frozen=True)
+class Whitening:
+    """An affine map of features, followed by L2 normalisation.
+
+    Attributes
+    ----------
+    mean, scale : float32 arrays, shape (features,)
+        Features enter as ``(f - mean) / scale``.
+    projection : float32 array, shape (features, dim)
+    """
+
+    mean: npt.NDArray[np.float32]
+    scale: npt.NDArray[np.float32]
+    projection: npt.NDArray[np.float32]
+
+    def apply(self, features: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        """Vectors of features.
+
+        Parameters
+        ----------
+        features : float32 array, shape (n, features)
+
+        Returns
+        -------
+        float32 array, shape (n, dim), L2-normalised
+            A patch that maps to exactly nothing keeps the zero vector's first axis, so
+            that no vector is ever NaN.
+        """
+        out = ((features - self.mean) / self.scale) @ self.projection
+        length = np.linalg.norm(out, axis=1, keepdims=True)
+        unit = out / np.maximum(length, 1e-12)
+        lost = length[:, 0] <= 1e-12
+        unit[lost] = 0.0
+        unit[lost, 0] = 1.0
+        return np.ascontiguousarray(unit, dtype=np.float32)
+
+
+def fit_whitening(
+    features: npt.NDArray[np.floating[Any]], dim: int, power: float = 0.5
+) -> Whitening:
+    """Fit standardisation and PCA on unlabelled patches.
+
+    Parameters
+    ----------
+    features : float array, shape (n, features)
+        n at least 2.
+    dim : int
+        Components to keep. Where `features` has lower rank (few patches), the missing
+        ones are zero columns, so that the vector's length does not depend on the data.
+    power : float
+        Components are divided by ``std ** power``: 0 is plain PCA, 1 is full whitening.
+
+    Returns
+    -------
+    Whitening
+    """
+    x = np.asarray(features, dtype=np.float64)
+    mean = x.mean(axis=0)
+    scale = x.std(axis=0)
+    scale = np.where(scale > _FLAT, scale, 1.0)
+    x = (x - mean) / scale
+    covariance = x.T @ x / max(len(x) - 1, 1)
+    values, axes = np.linalg.eigh(covariance)
+    order = np.argsort(values)[::-1][:dim]
+    spread = np.sqrt(np.maximum(values[order], 0.0))
+    solid = spread > 1e-4 * max(float(spread[0]), _FLAT)
+    # The sign of an eigenvector is arbitrary; fix it, so that refits agree.
+    axes = axes[:, order]
+    signs = np.sign(axes[np.argmax(np.abs(axes), axis=0), np.arange(axes.shape[1])])
+    weights = np.where(solid, 1.0 / np.maximum(spread, _FLAT) ** power, 0.0)
+    projection = np.zeros((x.shape[1], dim))
+    projection[:, : len(order)] = axes * signs * weights
+    return Whitening(
+        mean.astype(np.float32), scale.astype(np.float32), projection.astype(np.float32)
+    )
