@@ -47,18 +47,23 @@ class FoldedBackbone(nn.Module):
         """Raw pixels 0..255, shape (n, 3, h, w), to one feature map a stage."""
         maps = []
         for entry, stage in zip(self.entries, self.stages, strict=True):
-            x = torch.relu_(entry(x))
-            for block in stage:  # type: ignore[attr-defined]
-                x = block(x)
+            x = stage(torch.relu_(entry(x)))
             maps.append(x)
         return maps
 
 
+def _fused(conv: object, norm: object) -> nn.Conv2d:
+    assert isinstance(conv, nn.Conv2d)
+    assert isinstance(norm, nn.BatchNorm2d)
+    return fuse_conv_bn_eval(conv, norm)
+
+
 class _FoldedBlock(nn.Module):
-    def __init__(self, block: ResidualBlock) -> None:
+    def __init__(self, block: nn.Module) -> None:
         super().__init__()
-        self.conv1 = fuse_conv_bn_eval(block.conv1, block.norm1)
-        self.conv2 = fuse_conv_bn_eval(block.conv2, block.norm2)
+        assert isinstance(block, ResidualBlock)
+        self.conv1 = _fused(block.conv1, block.norm1)
+        self.conv2 = _fused(block.conv2, block.norm2)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         inner = self.conv2(torch.relu_(self.conv1(x)))
