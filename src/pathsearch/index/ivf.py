@@ -20,7 +20,7 @@ from pathsearch.index.ranges import Ranges
 from pathsearch.nouns import Array
 
 #: Below this many allowed rows all of them are compared: as fast, and nothing is missed.
-SCAN_BELOW = 20_000
+SCAN_BELOW = 2_000
 #: Candidates re-ranked per wanted match.
 OVERSAMPLE = 4
 _TRAIN_ROWS_PER_LIST = 64
@@ -165,6 +165,10 @@ class IvfIndex:
         parameters: Any = faiss.SearchParametersIVF()
         parameters.nprobe = self.nprobe
         if allowed is not None:
+            # The fewer rows are allowed, the farther the nearest of them lie: as many allowed
+            # rows are visited as the tuned number of lists holds without a filter.
+            share = ranges.count(allowed) / self.size
+            parameters.nprobe = min(self.lists.nlist, math.ceil(self.nprobe / share))
             # A bitmap costs 1.5 ms where an OR of 100 ranges cost 110 (measured)
             bits = ranges.to_bits(allowed, self.size)
             selector = faiss.IDSelectorBitmap(self.size, faiss.swig_ptr(bits))
