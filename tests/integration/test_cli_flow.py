@@ -1,0 +1,296 @@
+"""The command line from slides to matches: exit codes, streams, JSON, files, wrong input."""
+
+from __future__ import annotations
+
+import json
+import socket
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from pathsearch.cli import main
+from pathsearch.testing import PlainEncoder, make_slide
+
+
+class Ran:
+    """What a command left behind."""
+
+    def __init__(self, status, out, err):
+        self.status = status
+        self.out = out
+        self.err = err
+
+    @property
+    def json(self):
+        """stdout as one JSON value."""
+        return json.loads(self.out)
+
+
+@pytest.fixture(autouse=True)
+def plain_encoder(monkeypatch):
+    """`plain` and `other` are encoders here; they need no weights."""
+    encoders = {"plain": PlainEncoder(), "other": PlainEncoder(seed=1)}
+
+    def load(spec, **_):
+        from pathsearch.encoders.loading import load_encoder
+
+        return encoders.get(str(spec)) or load_encoder(spec)
+
+    monkeypatch.setattr("pathsearch.encoders.load_encoder", load)
+
+
+@pytest.fixture(autouse=True)
+def only_loopback(monkeypatch):
+    """No command here may open a connection that is not loopback."""
+    connect = socket.socket.connect
+
+    def guarded(self, address):
+        if self.family in (socket.AF_INET, socket.AF_INET6):
+            host = address[0]
+            assert host in ("127.0.0.1", "::1", "localhost"), f"connection to {host}"
+        return connect(self, address)
+
+    monkeypatch.setattr(socket.socket, "connect", guarded)
+    monkeypatch.setattr(socket.socket, "connect_ex", guarded)
+
+
+@pytest.fixture
+def run(capfd):
+    def call(*words):
+        capfd.readouterr()
+        with pytest.raises(SystemExit) as ended:
+            main([str(word) for word in words])
+        out, err = capfd.readouterr()
+        assert "Traceback" not in err
+        return Ran(ended.value.code or 0, out, err)
+
+    return call
+
+
+@pytest.fixture(scope="module")
+def slides(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("slides")
+    (folder / "sub").mkdir()
+    for number, name in enumerate(["a.tiff", "b.tiff", "sub/a.tiff"]):
+        make_slide(folder / name, size=(1800, 1500), mpp=0.5, seed=number)
+    (folder / "broken.svs").write_bytes(b"this is no slide")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def library(slides, tmp_path_factory):
+    from pathsearch.config import IndexSettings
+    from pathsearch.indexing import find_sources, index_slides
+    from pathsearch.indexing.run import open_or_create
+
+    path = tmp_path_factory.mktemp("lib") / "l.pathsearch"
+    manifest = slides / "m.csv"
+    manifest.write_text("path,case_id,organ\na.tiff,C1,lung\nb.tiff,C1,skin\nsub/a.tiff,C2,lung\n")
+    from pathsearch.indexing.manifest import read_manifest
+
+    encoder, settings = PlainEncoder(), IndexSettings()
+    with open_or_create(path, settings, encoder, "plain") as made:
+        sources = find_sources([slides], manifest=read_manifest(manifest), library=made)
+        index_slides(made, sources, encoder, settings)
+    return path
+
+
+def test_index_reports_lists_and_goes_on(run, slides, tmp_path):
+    target = tmp_path / "l.pathsearch"
+    first = run("index", slides, "--library", target, "--encoder", "plain", "--json")
+    assert first.status == 3
+    report = first.json
+    assert report["indexed"] == 3
+    assert [f["slide_id"] for f in report["failed"]] == ["broken.svs"]
+    assert report["failed"][0]["code"] == "slide-unreadable"
+    assert report["patches"] > 20
+    assert report["patches_per_second"] > 0
+    again = run("index", slides, "--library", target, "--json")
+    assert again.status == 3
+    assert (again.json["indexed"], again.json["unchanged"]) == (0, 3)
+    listed = run("list", target, "--json").json
+    assert [s["slide_id"] for s in listed["slides"]] == [
+        "a.tiff", "b.tiff", "broken.svs", "sub/a.tiff",
+    ]  # fmt: skip
+    failed = run("list", target, "--failed")
+    assert "slide-unreadable" in failed.out
+    assert "a.tiff" not in failed.out
+    assert run("verify", target).status == 0
+
+
+def test_another_encoder_or_spec_is_refused_by_name(run, slides, library):
+    other = run("index", slides, "--library", library, "--encoder", "other")
+    assert other.status == 1
+    assert "plain-0" in other.err
+    assert "plain-1" in other.err
+    spec = run("index", slides, "--library", library, "--spec-mpp", "1.0")
+    assert spec.status == 2
+    assert "0.5um-224px" in spec.err
+
+
+def test_a_manifest_alone_and_an_mpp_make_a_slide_indexable(run, tmp_path):
+    picture = tmp_path / "field.tiff"
+    make_slide(picture, size=(1200, 1200), mpp=None, seed=4)
+    target = tmp_path / "l.pathsearch"
+    failed = run("index", picture, "-l", target, "--encoder", "plain", "--json")
+    assert [f["code"] for f in failed.json["failed"]] == ["mpp-missing"]
+    again = run("index", picture, "-l", target, "--json")
+    assert [f["code"] for f in again.json["failed"]] == ["mpp-missing"]
+    manifest = tmp_path / "m.csv"
+    manifest.write_text("path,mpp\nfield.tiff,0.5\n")
+    done = run("index", "--manifest", manifest, "-l", target, "--json")
+    assert done.status == 0
+    assert done.json["indexed"] == 1
+    later = run("index", picture, "-l", target, "--json")
+    assert (later.status, later.json["unchanged"]) == (0, 1)
+
+
+def test_query_answers_by_the_contract(run, library, tmp_path):
+    answer = run("query", library, "--like", "a.tiff#400,400,448,448", "-k", "5", "--json")
+    assert answer.status == 0
+    raw = answer.json
+    assert len(raw["matches"]) == 5
+    assert raw["recall"]["exact"] is True
+    saved = tmp_path / "q.json"
+    saved.write_text(answer.out)
+    back = run("query", library, "--query", saved, "--json").json
+    assert back["matches"] == raw["matches"]
+    files = {s: tmp_path / f"m.{s}" for s in ("csv", "geojson", "png")}
+    table = run(
+        "query", library, "--like", "a.tiff#400,400,448,448", "-k", "5",
+        "--csv", files["csv"], "--geojson", files["geojson"], "--picture", files["png"],
+    )  # fmt: skip
+    assert table.status == 0
+    assert len(table.out.splitlines()) == 6
+    assert len(files["csv"].read_text().splitlines()) == 6
+    features = json.loads(files["geojson"].read_text())["features"]
+    corner = features[0]["geometry"]["coordinates"][0][0]
+    assert corner == [raw["matches"][0]["x"], raw["matches"][0]["y"]]
+    assert Image.open(files["png"]).size[0] > 800
+
+
+@pytest.mark.parametrize(
+    ("exclude", "allowed"),
+    [
+        ("overlap", {"a.tiff", "b.tiff", "sub/a.tiff"}),
+        ("slide", {"b.tiff", "sub/a.tiff"}),
+        ("case", {"sub/a.tiff"}),
+    ],
+)
+def test_exclusion(run, library, exclude, allowed):
+    words = ("--like", "a.tiff#400,400,448,448", "-k", "500", "--exclude", exclude, "--json")
+    matches = run("query", library, *words).json["matches"]
+    assert {m["slide_id"] for m in matches} == allowed
+    for m in matches:  # never on the own spot
+        inside = m["slide_id"] == "a.tiff" and abs(m["x"] - 400) < 448 and abs(m["y"] - 400) < 448
+        overlap = inside and m["x"] < 848 and m["x"] + m["width"] > 400
+        assert not overlap or not (m["y"] < 848 and m["y"] + m["height"] > 400)
+
+
+def test_a_filter_a_polygon_a_point_and_a_picture(run, library, slides, tmp_path):
+    words = ("--where", "organ = skin", "-k", "3", "--json")
+    found = run("query", library, "--like", "a.tiff#700,700", *words).json
+    assert {m["slide_id"] for m in found["matches"]} == {"b.tiff"}
+    assert found["matches"][0]["metadata"] == {"organ": "skin"}
+    shape = tmp_path / "r.geojson"
+    ring = [[300, 300], [900, 320], [600, 900], [300, 300]]
+    shape.write_text(json.dumps({"type": "Polygon", "coordinates": [ring]}))
+    assert run("query", library, "--like", f"a.tiff#{shape}", "--json").status == 0
+    pixels = np.asarray(Image.effect_noise((300, 300), 40).convert("RGB"))
+    Image.fromarray(pixels).save(tmp_path / "p.png")
+    assert run("query", library, "--like", f"{tmp_path / 'p.png'}@0.5", "--json").status == 0
+    outside = slides / "sub" / "a.tiff"
+    by_path = run("query", library, "--like", f"{outside}#400,400,300,300", "-k", "9", "--json")
+    by_id = run("query", library, "--like", "sub/a.tiff#400,400,300,300", "-k", "9", "--json")
+    assert by_path.json["matches"] == by_id.json["matches"]
+
+
+def test_map_writes_an_array_with_its_frame(run, library, tmp_path):
+    out = tmp_path / "m.npy"
+    words = ("--like", "a.tiff#400,400,448,448", "--on", "b.tiff", "--out", out, "--json")
+    facts = run("map", library, *words).json
+    values = np.load(out)
+    assert list(values.shape) == facts["shape"]
+    assert np.isfinite(values).sum() > 3
+    assert facts["footprint"] == 224
+    picture = tmp_path / "m.png"
+    words = ("--like", "a.tiff#400,400,448,448", "--on", "b.tiff", "--out", picture)
+    assert run("map", library, *words).status == 0
+    assert Image.open(picture).mode == "RGB"
+
+
+def test_inspect_tells_and_draws(run, slides, tmp_path):
+    out = tmp_path / "p.png"
+    facts = run("inspect", slides / "a.tiff", "--preview", out, "--json").json
+    assert facts["size"] == [1800, 1500]
+    assert facts["mpp"] == pytest.approx(0.5, rel=1e-3)
+    assert facts["specs"][0]["footprint"] == 224
+    assert Image.open(out).size[0] > 200
+    assert "about 20x" in run("inspect", slides / "a.tiff").out
+
+
+WRONG = [
+    (("query", "LIB"), 2, "--like"),
+    (("query", "nowhere.pathsearch", "--like", "a#1,2"), 1, "nowhere.pathsearch"),
+    (("query", "LIB", "--like", "a.tiff"), 1, "not an example"),
+    (("query", "LIB", "--like", "c.tiff#1,2"), 1, "c.tiff"),
+    (("query", "LIB", "--like", "a.tiff#90000,2"), 1, "outside"),
+    (("query", "LIB", "--like", "a.tiff#1,2", "--spec", "x"), 1, "0.5um-224px"),
+    (("query", "LIB", "--like", "a.tiff#500,500", "-k", "0"), 2, "-k"),
+    (("query", "LIB", "--like", "a.tiff#500,500", "--exclude", "all"), 2, "--exclude"),
+    (("query", "LIB", "--like", "a.tiff#500,500", "--where", "x = 1"), 1, "no column"),
+    (("query", "LIB", "--query", "no.json"), 1, "no.json"),
+    (("query", "LIB", "--like", "no.png@0.5"), 1, "no.png"),
+    (("index", "--library", "x.pathsearch"), 2, "SLIDES"),
+    (("index", "SLIDES"), 2, "--library"),
+    (("index", "no-such-folder", "--library", "x.pathsearch"), 1, "no-such-folder"),
+    (("index", "SLIDES", "--library", "x.pathsearch", "--encoder", "nothing"), 1, "nothing"),
+    (("index", "SLIDES", "--library", "x.pathsearch", "--mpp", "99"), 2, "0.05 to 10"),
+    (("index", "SLIDES", "--library", "x.pathsearch", "--manifest", "no.csv"), 2, "no.csv"),
+    (("index", "SLIDES", "--library", "x.pathsearch", "--config", "no.yaml"), 2, "no.yaml"),
+    (("index", "SLIDES", "--library", "SLIDES/m.csv"), 1, "m.csv"),
+    (("inspect", "nothing.svs"), 1, "nothing.svs"),
+    (("inspect", "SLIDES/broken.svs"), 1, "broken.svs"),
+    (("inspect", "SLIDES/a.tiff", "--spec-mpp", "99"), 2, "0.05 to 10"),
+    (("list", "nowhere"), 1, "nowhere"),
+    (("verify", "nowhere"), 1, "nowhere"),
+    (("reindex", "LIB", "--spec", "x"), 2, "0.5um-224px"),
+    (("map", "LIB", "--like", "a.tiff#1,2", "--on", "zzz", "--out", "m.png"), 1, "zzz"),
+    (("map", "LIB", "--like", "a.tiff#1,2", "--on", "a.tiff", "--out", "m.jpg"), 2, ".npy"),
+    (("evaluate", "no.csv", "--encoder", "plain"), 2, "no.csv"),
+    (("train", "no-such-folder", "--out", "enc"), 1, "no-such-folder"),
+    (("nonsense",), 2, "nonsense"),
+    (("completion", "tcsh"), 2, "tcsh"),
+]
+
+
+@pytest.mark.parametrize(("words", "status", "says"), WRONG, ids=lambda v: str(v)[:60])
+def test_wrong_input_is_one_line_and_the_right_status(
+    run, library, slides, tmp_path, monkeypatch, words, status, says
+):
+    monkeypatch.chdir(tmp_path)
+    places = {"LIB": str(library), "SLIDES": str(slides)}
+    real = [places.get(w, w) for w in words]
+    real = [w.replace("SLIDES/", f"{slides}/") for w in real]
+    ran = run(*real)
+    assert ran.status in ((status,) if status == 2 else (1, 2))
+    assert ran.out == ""
+    assert says in ran.err
+    last = ran.err.strip().splitlines()[-1]
+    assert last.startswith(("pathsearch: ", "Error: "))
+    assert not (tmp_path / "x.pathsearch").exists()
+
+
+def test_help_and_completion(run):
+    names = ("demo", "inspect", "train", "index", "query", "map", "evaluate", "list", "doctor")
+    text = run("--help").out
+    assert all(name in text for name in names)
+    for name in names:
+        assert run(name, "--help").status == 0
+    assert "_PATHSEARCH_COMPLETE" in run("completion", "bash").out
+
+
+def test_doctor_is_well_here(run):
+    facts = run("doctor", "--json").json
+    assert {c["name"] for c in facts["checks"]} >= {"torch", "bfloat16 units", "extra napari"}
