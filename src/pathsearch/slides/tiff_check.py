@@ -28,7 +28,7 @@ _WHOLE = 0.003
 _LARGEST = 1024
 
 
-def difference_from_openslide(slide: TiffSlide) -> str:
+def difference_from_openslide(slide: TiffSlide, handle: Any) -> str:
     """In what a slide differs from OpenSlide's reading of it; empty if in nothing.
 
     Tiles that OpenSlide does not decode are left out: there is nothing to compare with, be
@@ -37,10 +37,9 @@ def difference_from_openslide(slide: TiffSlide) -> str:
     Parameters
     ----------
     slide : TiffSlide
+    handle : openslide.OpenSlide
+        Of the same file; of no use any more after a read that failed.
     """
-    handle = _opened(slide.path)
-    if handle is None:
-        return ""
     width, height = handle.dimensions
     if (width, height) != slide.size:
         return f"OpenSlide has another size, {width} x {height}"

@@ -58,7 +58,7 @@ class TiffReader:
         facts = _facts(path, structure, handle, request)
         slide = TiffSlide(facts, structure)
         try:
-            differs = difference_from_openslide(slide) if handle is not None else ""
+            differs = difference_from_openslide(slide, handle) if handle is not None else ""
         except BaseException:
             slide.close()
             raise
@@ -138,28 +138,36 @@ class TiffSlide(TiledSlide):
         ------
         ReadFailedError
         """
-        table = self._tables[key.level]
-        grid = table.grid
+        grid = self._grids[key.level]
         number = key.row * grid.columns + key.column
-        if not table.counts[:, number].all() or not table.offsets[:, number].all():
+        parts = self._bytes_of(key.level, number)
+        if parts is None:
             return None
-        parts = [
-            self._file.read(int(offset), int(count))
-            for offset, count in zip(table.offsets[:, number], table.counts[:, number], strict=True)
-        ]
         decoder = self._decoders[key.level]
         inside = grid.inside(key.column, key.row)
-        if key.factor == 1 or all(side % key.factor == 0 for side in inside):
-            pixels = decode_or_fail(decoder, parts, number, key.factor, self.path)
+        factor = key.factor
+        if factor == 1 or not (inside[0] % factor or inside[1] % factor):
+            pixels = decode_or_fail(decoder, parts, number, factor, self.path)
             if pixels is not None:
-                return self._large_enough(pixels, inside, key)
+                return self._large_enough(pixels, inside, factor)
         pixels = decode_or_fail(decoder, parts, number, 1, self.path)
         assert pixels is not None
-        pixels = self._large_enough(pixels, inside, replace(key, factor=1))
-        return average(fitted(pixels, grid, inside, self._facts.background), key.factor)
+        pixels = self._large_enough(pixels, inside, 1)
+        return average(fitted(pixels, grid, inside, self._facts.background), factor)
 
-    def _large_enough(self, pixels: Pixels, inside: tuple[int, int], key: TileKey) -> Pixels:
-        w, h = (-(-side // key.factor) for side in inside)
+    def _bytes_of(self, level: int, number: int) -> list[bytes] | None:
+        """A tile's bytes, one entry a plane; None where nothing is stored."""
+        table = self._tables[level]
+        parts = []
+        for plane in range(len(table.offsets)):
+            offset, count = table.offsets.item(plane, number), table.counts.item(plane, number)
+            if not offset or not count:
+                return None
+            parts.append(self._file.read(offset, count))
+        return parts
+
+    def _large_enough(self, pixels: Pixels, inside: tuple[int, int], factor: int) -> Pixels:
+        w, h = -(-inside[0] // factor), -(-inside[1] // factor)
         if pixels.shape[0] < h or pixels.shape[1] < w:
             raise ReadFailedError(
                 f"{self.path}: a tile holds {pixels.shape[1]} x {pixels.shape[0]} pixels "

@@ -16,7 +16,7 @@ from pathsearch.slides.pyramid import source_boxes
 from pathsearch.slides.resample import resample
 from pathsearch.slides.resolution import Resolution
 from pathsearch.slides.streaming import Corners
-from pathsearch.slides.tiles import DecodedTile, TiledSlide, TileGrid, TileKey, tile_bytes
+from pathsearch.slides.tiles import DecodedTile, TiledSlide, TileGrid, TileKey
 
 #: Tiles that one job decodes: enough to make the job's own cost small.
 _RUN = 8
@@ -65,11 +65,13 @@ class TileStream:
         self._how = how
         self._batch_size = batch_size
         self._count = len(xy)
-        self._columns = slide.grids[how.level].columns
+        grid = slide.grids[how.level]
+        self._columns = grid.columns
         corners = np.asarray(xy, np.float64).reshape(-1, 2) / how.pixel
         self._boxes, self._insets = source_boxes(how, corners, self._size)
-        self._spans = tile_spans(slide.grids[how.level], how.factor, self._boxes)
+        self._spans = tile_spans(grid, how.factor, self._boxes)
         self._last_use = self._last_uses()
+        self._tile_bytes = grid.tile_width * grid.tile_height * 3 // how.factor**2
         self._runs: dict[int, tuple[_Run, int]] = {}
 
     def batches(self, *, threads: int, prefetch: int) -> Iterator[Batch]:
@@ -173,17 +175,10 @@ class TileStream:
         """Forget the tiles that no later batch needs, and those that are too many to hold."""
         for tile in [tile for tile in self._runs if self._last_use[tile] <= number]:
             del self._runs[tile]
-        done = {
-            tile: tile_bytes(run.result()[place])
-            for tile, (run, place) in self._runs.items()
-            if run.done()
-        }
-        excess = sum(done.values()) - _HELD_BYTES
-        for tile in sorted(done, key=lambda tile: -self._last_use[tile]):
-            if excess <= 0:
-                break
-            excess -= done[tile]
-            del self._runs[tile]
+        excess = len(self._runs) - _HELD_BYTES // self._tile_bytes
+        if excess > 0:
+            for tile in sorted(self._runs, key=lambda tile: -self._last_use[tile])[:excess]:
+                del self._runs[tile]
 
 
 def tile_spans(grid: TileGrid, factor: int, boxes: _Ints) -> _Ints:

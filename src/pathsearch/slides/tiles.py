@@ -178,17 +178,17 @@ class TiledSlide(PyramidSlide):
         if x >= right or y >= bottom or x + w <= 0 or y + h <= 0:
             return
         tile_w, tile_h = grid.tile_width // factor, grid.tile_height // factor
-        last_column, last_row = min(x + w, right) - 1, min(y + h, bottom) - 1
-        for row in range(max(0, y) // tile_h, last_row // tile_h + 1):
-            for column in range(max(0, x) // tile_w, last_column // tile_w + 1):
+        x_end, y_end = min(x + w, right), min(y + h, bottom)
+        for row in range(max(0, y) // tile_h, (y_end - 1) // tile_h + 1):
+            top = row * tile_h
+            y0, y1 = max(y, top), min(y_end, top + tile_h)
+            for column in range(max(0, x) // tile_w, (x_end - 1) // tile_w + 1):
                 tile = tile_at(column, row)
                 if isinstance(tile, ReadFailedError):
                     raise tile
-                left, top = column * tile_w, row * tile_h
-                x0, x1 = max(x, left), min(x + w, left + tile_w, right)
-                y0, y1 = max(y, top), min(y + h, top + tile_h, bottom)
-                part = out[y0 - y : y1 - y, x0 - x : x1 - x]
-                part[:] = (
+                left = column * tile_w
+                x0, x1 = max(x, left), min(x_end, left + tile_w)
+                out[y0 - y : y1 - y, x0 - x : x1 - x] = (
                     background if tile is None else tile[y0 - top : y1 - top, x0 - left : x1 - left]
                 )
 
