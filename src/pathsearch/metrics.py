@@ -18,7 +18,7 @@ have its label. Items of the query's own group are never neighbours.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -27,6 +27,7 @@ import numpy.typing as npt
 __all__ = [
     "QueryFigures",
     "class_means",
+    "nearest_of_queries",
     "nearest_outside_group",
     "query_figures",
     "recall_at_k",
@@ -63,22 +64,54 @@ def nearest_outside_group(
         Positions, nearest first, ties in favour of the lower position; -1 where there
         are fewer than `k`.
     """
+    return nearest_of_queries(vectors, groups, vectors, groups, k, metric)
+
+
+def nearest_of_queries(
+    queries: npt.NDArray[np.floating[Any]],
+    query_groups: npt.NDArray[Any],
+    vectors: npt.NDArray[np.floating[Any]],
+    groups: npt.NDArray[Any],
+    k: int,
+    metric: Literal["cosine", "euclidean"] = "cosine",
+) -> Ints:
+    """The `k` nearest items of each query that are not of the query's group.
+
+    Parameters
+    ----------
+    queries : float array, shape (q, dim)
+    query_groups : array, shape (q,)
+    vectors : float array, shape (n, dim)
+        Need not be normalised, nor `queries`.
+    groups : array, shape (n,)
+    k : int
+    metric : {'cosine', 'euclidean'}
+
+    Returns
+    -------
+    int64 array, shape (q, k)
+        As `nearest_outside_group`.
+    """
+    queries = np.asarray(queries, dtype=np.float64)
     vectors = np.asarray(vectors, dtype=np.float64)
-    _, group = np.unique(np.asarray(groups), return_inverse=True)
-    n = len(vectors)
-    order = np.full((n, k), -1, dtype=np.int64)
+    both = np.concatenate([np.asarray(query_groups), np.asarray(groups)])
+    _, code = np.unique(both, return_inverse=True)
+    asking, group = code[: len(queries)], code[len(queries) :]
+    order = np.full((len(queries), k), -1, dtype=np.int64)
     if metric == "cosine":
+        # The queries' own lengths change no ranking.
         length = np.linalg.norm(vectors, axis=1, keepdims=True)
         vectors = vectors / np.where(length > 0, length, 1.0)
-        penalty = np.zeros(n)
+        penalty = np.zeros(len(vectors))
     else:
         # |a - b|^2 = |a|^2 + |b|^2 - 2ab: for one query a, rank by ab - |b|^2 / 2.
-        vectors = vectors - vectors.mean(axis=0)
+        centre = vectors.mean(axis=0)
+        queries, vectors = queries - centre, vectors - centre
         penalty = np.einsum("ij,ij->i", vectors, vectors) / 2
-    for start in range(0, n, _ROWS):
-        rows = slice(start, min(start + _ROWS, n))
-        score = vectors[rows] @ vectors.T - penalty
-        score[group[rows, None] == group[None, :]] = -np.inf
+    for start in range(0, len(queries), _ROWS):
+        rows = slice(start, min(start + _ROWS, len(queries)))
+        score = queries[rows] @ vectors.T - penalty
+        score[asking[rows, None] == group[None, :]] = -np.inf
         ranked = np.argsort(-score, axis=1, kind="stable")[:, :k]
         best = np.take_along_axis(score, ranked, axis=1)
         order[rows, : ranked.shape[1]] = np.where(np.isneginf(best), -1, ranked)
@@ -103,6 +136,10 @@ class QueryFigures:
     mmv: Floats
     precision: Floats
     ap: Floats
+
+    def restricted(self, asked: npt.NDArray[np.bool_]) -> QueryFigures:
+        """The same, with only the queries `asked` counted (bool, shape (n,))."""
+        return replace(self, valid=self.valid & asked)
 
 
 def query_figures(

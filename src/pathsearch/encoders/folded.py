@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import torch  # noqa: TID253 - this file is reached lazily only
 from torch import nn  # noqa: TID253
@@ -28,11 +27,9 @@ class FoldedBackbone(nn.Module):
         backbone.eval()
         self.entries = nn.ModuleList()
         self.stages = nn.ModuleList()
-        # nn.Module hides what its lists hold from the type checker.
-        parts: list[tuple[Any, Any]] = list(zip(backbone.entries, backbone.stages, strict=True))
-        for entry, stage in parts:
-            self.entries.append(fuse_conv_bn_eval(entry.conv, entry.norm))
-            self.stages.append(nn.ModuleList(_FoldedBlock(block) for block in stage))
+        for entry, stage in zip(backbone.entries, backbone.stages, strict=True):
+            self.entries.append(_fused(entry.get_submodule("conv"), entry.get_submodule("norm")))
+            self.stages.append(nn.Sequential(*(_FoldedBlock(block) for block in stage.children())))
         stem = self.entries[0]
         assert isinstance(stem, nn.Conv2d)
         assert stem.bias is not None
