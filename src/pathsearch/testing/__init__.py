@@ -1,5 +1,41 @@
 """For tests: made-up slides with known tissue, hostile files, suites for new back ends."""
 
-from pathsearch.testing.memory import ArraySlide
+from __future__ import annotations
 
-__all__ = ["ArraySlide"]
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pathsearch.testing.drawing import SlideDrawing, draw_slide
+    from pathsearch.testing.made_slide import MadeSlide, make_slide
+    from pathsearch.testing.memory import ArraySlide
+    from pathsearch.testing.plain_encoder import PlainEncoder
+    from pathsearch.testing.stain import IHC, Stain
+
+__all__ = [
+    "IHC",
+    "ArraySlide",
+    "MadeSlide",
+    "PlainEncoder",
+    "SlideDrawing",
+    "Stain",
+    "draw_slide",
+    "make_slide",
+]
+
+_HOMES = {
+    "ArraySlide": "memory",
+    "IHC": "stain",
+    "MadeSlide": "made_slide",
+    "PlainEncoder": "plain_encoder",
+    "SlideDrawing": "drawing",
+    "Stain": "stain",
+    "draw_slide": "drawing",
+    "make_slide": "made_slide",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)

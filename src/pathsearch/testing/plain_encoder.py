@@ -35,6 +35,7 @@ class PlainEncoder:
 
     def encode(self, pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
         """Vectors of patches (n, h, w, 3): float32 (n, dim), L2-normalised."""
+        pixels = pixels[:, ::4, ::4]
         n, h, w, _ = pixels.shape
         grid = pixels[:, : h // 4 * 4, : w // 4 * 4].reshape(n, 4, h // 4, 4, w // 4, 3)
         cells = grid.astype(np.float32) / 255.0
