@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
@@ -14,24 +13,11 @@ from pathsearch.nouns import PatchKey, Query
 from pathsearch.search.cover import overlapping
 from pathsearch.search.examples import OwnSpot
 from pathsearch.search.pool import Pool
-from pathsearch.search.where import parse_where
-
-if TYPE_CHECKING:
-    from pathsearch.library import SlideRecord
-
-Slides = Mapping[str, "SlideRecord"]
-#: Columns of the catalog itself; the manifest's come beside them.
-CATALOG_COLUMNS = ("slide_id", "case_id", "vendor", "scanner", "objective", "mpp")
-
-
-def row_of(record: SlideRecord) -> dict[str, Any]:
-    """A slide's columns, as filters and tallies see them."""
-    row = {name: getattr(record, name) for name in CATALOG_COLUMNS}
-    return {**record.metadata, **{k: v for k, v in row.items() if v not in (None, "")}}
+from pathsearch.search.slide_table import SlideTable
 
 
 def allowed_ordinals(
-    pool: Pool, query: Query, owns: Sequence[OwnSpot], against: Sequence[OwnSpot], slides: Slides
+    pool: Pool, query: Query, owns: Sequence[OwnSpot], against: Sequence[OwnSpot], table: SlideTable
 ) -> tuple[Ranges, tuple[str, ...]]:
     """The ordinals that may be returned, and what the user should know about it.
 
@@ -52,34 +38,25 @@ def allowed_ordinals(
         if query.exclude == "overlap" or own in against:
             blocked.extend(own_spot(pool, own, slide_id) for slide_id in own.slides)
             continue
-        ids, note = _own_slides(query, own, slides)
+        ids, note = _own_slides(query, own, table)
         blocked.append(pool.of_slides(ids))
         notes.extend(note)
-    blocked.append(_filtered(pool, query.where, slides))
+    blocked.append(pool.of_slides(table.left_out(query.where)))
     blocked.append(ordinals_of(pool, (*query.accepted, *query.rejected, *query.shown)))
     closed = ranges.union(np.concatenate(blocked))
     return ranges.complement(closed, pool.size), tuple(dict.fromkeys(notes))
 
 
-def _own_slides(query: Query, own: OwnSpot, slides: Slides) -> tuple[set[str], list[str]]:
+def _own_slides(query: Query, own: OwnSpot, table: SlideTable) -> tuple[set[str], list[str]]:
     ids = set(own.slides)
     if query.exclude != "case":
         return ids, []
+    slides = table.slides
     cases = {slides[i].case_id for i in ids if i in slides} - {""}
     ids |= {i for i, record in slides.items() if record.case_id in cases}
     if cases:
         return ids, []
     return ids, ["The query's slide has no case id: only the slide itself is left out."]
-
-
-def _filtered(pool: Pool, where: str, slides: Slides) -> Ranges:
-    """The ordinals that a filter leaves out."""
-    if not where.strip():
-        return ranges.EMPTY
-    rows = {slide_id: row_of(record) for slide_id, record in slides.items()}
-    columns = {name for row in rows.values() for name in row} | set(CATALOG_COLUMNS)
-    test = parse_where(where, columns)
-    return pool.of_slides([slide_id for slide_id, row in rows.items() if not test(row)])
 
 
 def own_spot(pool: Pool, own: OwnSpot, slide_id: str) -> Ranges:

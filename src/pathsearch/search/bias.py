@@ -7,8 +7,11 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+import numpy.typing as npt
+
 from pathsearch.nouns import Match
-from pathsearch.search.allowed import Slides, row_of
+from pathsearch.search.slide_table import SlideTable
 
 #: A departure is named when it would come by chance less often than this, over all values.
 CHANCE = 0.01
@@ -67,16 +70,16 @@ class Tally:
 
 
 def departures(
-    matches: Sequence[Match], slides: Slides, patches: dict[str, int]
+    matches: Sequence[Match], table: SlideTable, patches: npt.NDArray[np.int64]
 ) -> tuple[Departure, ...]:
     """Columns in which the matches depart from what could have been returned.
 
     Parameters
     ----------
     matches : sequence of Match
-    slides : mapping of slide id to SlideRecord
-    patches : dict
-        Patches of each slide that could have been returned.
+    table : SlideTable
+    patches : int64 array, shape (slides,)
+        Patches of each slide of the table that could have been returned.
 
     Returns
     -------
@@ -84,35 +87,34 @@ def departures(
         At most one a column, the least likely first. Likelihood: the binomial chance of at
         least so many matches, times the number of values of the column (Bonferroni).
     """
-    total = sum(patches.values())
+    total = int(patches.sum())
     if not matches or not total:
         return ()
-    rows = {slide_id: row_of(slides[slide_id]) for slide_id in patches}
-    columns = sorted({name for row in rows.values() for name in row} - set(_NOT_A_MIX))
+    rows = np.array([table.number[m.key.slide_id] for m in matches])
     found: list[tuple[float, Departure]] = []
-    for column in columns:
-        archive: Counter[str] = Counter()
-        for slide_id, count in patches.items():
-            archive[str(rows[slide_id].get(column, ""))] += count
-        seen = Counter(str(rows[m.key.slide_id].get(column, "")) for m in matches)
-        worst = _worst(column, seen, archive, total)
+    for column in table.column_names:
+        if column in _NOT_A_MIX:
+            continue
+        codes, values = table.codes[column]
+        archive = np.bincount(codes, weights=patches, minlength=len(values)) / total
+        seen = np.bincount(codes[rows], minlength=len(values))
+        worst = _worst(column, values, seen, archive)
         if worst is not None:
             found.append(worst)
     return tuple(departure for _, departure in sorted(found, key=lambda item: item[0]))
 
 
 def _worst(
-    column: str, seen: Counter[str], archive: Counter[str], total: int
+    column: str, values: list[str], seen: npt.NDArray[np.int64], archive: npt.NDArray[np.float64]
 ) -> tuple[float, Departure] | None:
-    matches = seen.total()
+    matches = int(seen.sum())
+    tried = int((archive > 0).sum())
     best: tuple[float, Departure] | None = None
-    for value, count in seen.items():
-        share = archive[value] / total
-        if not value or count < 3 or count / matches < FACTOR * share:
-            continue
-        chance = binomial_tail(count, matches, share) * len(archive)
-        if chance < CHANCE and (best is None or chance < best[0]):
-            best = chance, Departure(column, value, count, matches, share)
+    for number in np.flatnonzero((seen >= 3) & (seen >= FACTOR * archive * matches)).tolist():
+        share, count = float(archive[number]), int(seen[number])
+        chance = binomial_tail(count, matches, share) * tried
+        if values[number] and chance < CHANCE and (best is None or chance < best[0]):
+            best = chance, Departure(column, values[number], count, matches, share)
     return best
 
 
@@ -122,26 +124,24 @@ def binomial_tail(at_least: int, n: int, share: float) -> float:
     return min(1.0, math.fsum(terms))
 
 
-def tally(matches: Iterable[Match], slides: Slides, column: str) -> tuple[Tally, ...]:
+def tally(matches: Iterable[Match], table: SlideTable, column: str) -> tuple[Tally, ...]:
     """How the cases among the matches divide over a column's values, most frequent first.
 
     A slide without a case counts as a case of its own; slides that lack the column do not
     count.
     """
-    ids = {match.key.slide_id for match in matches}
-    whole = _cases(slides, slides, column)
-    among = _cases(ids, slides, column)
-    of, everything = sum(among.values()), sum(whole.values())
+    whole = _cases(table.slides, table, column)
+    among = _cases({match.key.slide_id for match in matches}, table, column)
+    of, everything = among.total(), whole.total()
     return tuple(
         Tally(value, count, of, whole[value] / everything) for value, count in among.most_common()
     )
 
 
-def _cases(ids: Iterable[str], slides: Slides, column: str) -> Counter[str]:
+def _cases(ids: Iterable[str], table: SlideTable, column: str) -> Counter[str]:
     pairs = set()
     for slide_id in ids:
-        record = slides[slide_id]
-        value = row_of(record).get(column)
-        if value is not None and record.status != "removed":
-            pairs.add((record.case_id or "\0" + slide_id, str(value)))
+        value = table.rows[slide_id].get(column)
+        if value is not None and table.slides[slide_id].status != "removed":
+            pairs.add((table.cases(slide_id), str(value)))
     return Counter(value for _, value in pairs)

@@ -6,8 +6,8 @@ the rows of segments that were committed since. Removed segments are never allow
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -125,15 +125,16 @@ class Pool:
         held = self._of_slide.get(slide_id, ())
         return np.concatenate([np.empty(0, np.int64), *(np.arange(a, b) for a, b in sorted(held))])
 
-    def patches_of_slides(self, allowed: Ranges) -> dict[str, int]:
-        """How many of the allowed rows each slide has; slides without any are left out."""
+    def patches_of_slides(
+        self, allowed: Ranges, number: Mapping[str, int]
+    ) -> npt.NDArray[np.int64]:
+        """How many of the allowed rows each slide has: int64, one a slide of `number`."""
         edges = self._table[:, 1:]
         held = ranges.count_below(allowed, edges[:, 1]) - ranges.count_below(allowed, edges[:, 0])
-        counts: Counter[str] = Counter()
-        for number, count in zip(self._table[:, 0].tolist(), held.tolist(), strict=True):
-            if count:
-                counts[self.segments[number].slide_id] += count
-        return dict(counts)
+        live = [n in self.segments for n in self._table[:, 0].tolist()]
+        slides = [number[segment.slide_id] for segment in self._rows_segments()]
+        counts = np.bincount(slides, weights=held[np.asarray(live, bool)], minlength=len(number))
+        return counts.astype(np.int64)
 
     def coords(self, ordinals: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
         """Level-0 x, y of the top-left corners: int64, shape (n, 2)."""

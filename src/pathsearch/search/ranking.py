@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -12,9 +11,7 @@ from pathsearch.index import ranges
 from pathsearch.index.ranges import Ranges
 from pathsearch.nouns import Query
 from pathsearch.search.pool import Pool
-
-if TYPE_CHECKING:
-    from pathsearch.search.allowed import Slides
+from pathsearch.search.slide_table import SlideTable
 
 Scores = npt.NDArray[np.float32]
 Ordinals = npt.NDArray[np.int64]
@@ -24,7 +21,7 @@ _CHOICE = 5
 
 
 def ranked(
-    pool: Pool, query: Query, vectors: npt.NDArray[np.float32], allowed: Ranges, slides: Slides
+    pool: Pool, query: Query, vectors: npt.NDArray[np.float32], allowed: Ranges, table: SlideTable
 ) -> tuple[Scores, Ordinals]:
     """The best rows under the query's caps, spacing and diversity.
 
@@ -48,7 +45,7 @@ def ranked(
     while True:
         scores, ordinals = nearest(pool, vectors, wanted, allowed, exact=query.exact)
         if thinned:
-            keep = _thin(pool, query, ordinals, slides, target)
+            keep = _thin(pool, query, ordinals, table, target)
             if len(keep) < target and wanted < available:
                 wanted = min(wanted * 4, available)
                 continue
@@ -74,7 +71,9 @@ def nearest(
     return scores[order], ordinals[order]
 
 
-def _thin(pool: Pool, query: Query, ordinals: Ordinals, slides: Slides, target: int) -> list[int]:
+def _thin(
+    pool: Pool, query: Query, ordinals: Ordinals, table: SlideTable, target: int
+) -> list[int]:
     """Positions that stay, best first, at most `target`."""
     keep: list[int] = []
     per_slide: Counter[str] = Counter()
@@ -83,8 +82,7 @@ def _thin(pool: Pool, query: Query, ordinals: Ordinals, slides: Slides, target: 
     coords = pool.coords(ordinals)
     for position, segment in enumerate(pool.segment_of(ordinals)):
         slide_id = segment.slide_id
-        # A slide without a case stands for itself; NUL cannot occur in a case id
-        case = slides[slide_id].case_id or "\0" + slide_id
+        case = table.cases(slide_id)
         if query.per_slide is not None and per_slide[slide_id] >= query.per_slide:
             continue
         if query.per_case is not None and per_case[case] >= query.per_case:

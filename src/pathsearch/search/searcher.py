@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -13,7 +13,7 @@ from pathsearch.errors import EncoderMismatchError, QueryError
 from pathsearch.index import ranges
 from pathsearch.index.ranges import Ranges
 from pathsearch.nouns import Encoder, Footprint, Match, PatchKey, Query
-from pathsearch.search.allowed import Slides, allowed_ordinals, ordinals_of
+from pathsearch.search.allowed import allowed_ordinals, ordinals_of
 from pathsearch.search.answer import Answer, Recall
 from pathsearch.search.areas import RegionPatches, matching_areas
 from pathsearch.search.bias import Tally, departures, tally
@@ -23,6 +23,7 @@ from pathsearch.search.maps import SimilarityMap, similarity_map
 from pathsearch.search.pool import Pool
 from pathsearch.search.questions import checked
 from pathsearch.search.ranking import ranked
+from pathsearch.search.slide_table import SlideTable
 
 if TYPE_CHECKING:
     from pathsearch.library import Library, SlideRecord
@@ -49,7 +50,7 @@ class Searcher:
         self._encoder = encoder
         self._device = device
         self._pools: dict[str, Pool] = {}
-        self._slides: dict[str, SlideRecord] | None = None
+        self._table: SlideTable | None = None
         self._generation: int | None = None
         if encoder is not None:
             self._check(encoder)
@@ -90,18 +91,18 @@ class Searcher:
         return self._pools[spec]
 
     @property
-    def slides(self) -> dict[str, SlideRecord]:
-        """The library's slides by id, as they are now; ten thousand take a while to list."""
+    def table(self) -> SlideTable:
+        """The library's slides, as they are now; listing ten thousand takes a while."""
         self._notice_changes()
-        if self._slides is None:
-            self._slides = {record.slide_id: record for record in self.library.slides()}
-        return self._slides
+        if self._table is None:
+            self._table = SlideTable({record.slide_id: record for record in self.library.slides()})
+        return self._table
 
     def _notice_changes(self) -> None:
         generation = self.library.generation()
         if generation != self._generation:
             self._pools.clear()
-            self._slides = None
+            self._table = None
             self._generation = generation
 
     def search(self, query: Query) -> Answer:
@@ -125,14 +126,14 @@ class Searcher:
         """
         query = replace(checked(query), spec=self._spec_name(query.spec))
         pool = self.pool(query.spec)
-        slides = self.slides
+        table = self.table
         question = self._question(pool, query)
-        allowed, notes = allowed_ordinals(pool, query, question.owns, question.against, slides)
+        allowed, notes = allowed_ordinals(pool, query, question.owns, question.against, table)
         if query.combine == "set":
-            matches = _areas(pool, query, question, allowed, slides)
+            matches = _areas(pool, query, question, allowed, table.slides)
         else:
-            scores, ordinals = ranked(pool, query, question.vectors, allowed, slides)
-            matches = _matches(pool, query, scores, ordinals, slides)
+            scores, ordinals = ranked(pool, query, question.vectors, allowed, table)
+            matches = _matches(pool, query, scores, ordinals, table.slides)
         return Answer(
             matches=tuple(matches),
             query=query,
@@ -141,7 +142,7 @@ class Searcher:
             library=str(self.library.path),
             encoder=self.library.encoder.name,
             searched=ranges.count(allowed),
-            departures=departures(matches, slides, pool.patches_of_slides(allowed)),
+            departures=departures(matches, table, pool.patches_of_slides(allowed, table.number)),
         )
 
     def map(self, query: Query, slide_id: str) -> SimilarityMap:
@@ -165,7 +166,7 @@ class Searcher:
 
     def tally(self, answer: Answer, column: str) -> tuple[Tally, ...]:
         """How the cases among an answer's matches divide over a column's values."""
-        return tally(answer.matches, self.slides, column)
+        return tally(answer.matches, self.table, column)
 
     def _question(self, pool: Pool, query: Query) -> _Question:
         examples = ExampleEncoder(
@@ -173,7 +174,7 @@ class Searcher:
             self.encoder,
             self.library.specs[query.spec],
             pool,
-            slides=self.slides,
+            slides=self.table.slides,
             turned=query.rotations,
         )
         like = [examples.encode(example) for example in query.like]
@@ -223,7 +224,11 @@ def _stored(pool: Pool, keys: Sequence[PatchKey]) -> npt.NDArray[np.float32]:
 
 
 def _areas(
-    pool: Pool, query: Query, question: _Question, allowed: Ranges, slides: Slides
+    pool: Pool,
+    query: Query,
+    question: _Question,
+    allowed: Ranges,
+    slides: Mapping[str, SlideRecord],
 ) -> list[Match]:
     """Matches that are areas of the region's size."""
     if len(question.like) != 1 or question.like[0].offsets is None:
@@ -252,7 +257,7 @@ def _matches(
     query: Query,
     scores: npt.NDArray[np.float32],
     ordinals: npt.NDArray[np.int64],
-    slides: Slides,
+    slides: Mapping[str, SlideRecord],
 ) -> list[Match]:
     percentiles: list[float | None] = [None] * len(scores)
     if pool.background is not None:
