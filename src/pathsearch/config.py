@@ -70,6 +70,10 @@ class SlideSettings(Settings):
     max_pixels: int = Field(4 * 10**11, ge=1)
     #: More than this share of unreadable patches fails the slide (bad-tiles).
     max_bad_share: float = Field(0.2, ge=0.0, le=1.0)
+    #: Read in a child process, so that a hang or a crash costs one slide and not the run.
+    isolate: bool = True
+    #: Seconds without progress until that process is killed (slide-timeout).
+    deadline_s: float = Field(120.0, gt=0.0)
 
 
 class TissueSettings(Settings):
@@ -220,9 +224,8 @@ class LossSettings(Settings):
         Mean squared error of the clean view, rebuilt from the distorted one.
     invariance : float
         Two views of one patch get one vector.
-    invariance_kind : {'contrastive', 'vicreg', 'dino'}
-        InfoNCE (Chen et al. 2020), VICReg (Bardes et al. 2022) or self-distillation
-        (Caron et al. 2021).
+    invariance_kind : {'contrastive', 'vicreg'}
+        InfoNCE (Chen et al. 2020) or VICReg (Bardes et al. 2022).
     temperature : float
         Of the contrastive loss.
     distillation : float
@@ -231,7 +234,7 @@ class LossSettings(Settings):
 
     reconstruction: float = Field(0.5, ge=0)
     invariance: float = Field(1.0, ge=0)
-    invariance_kind: Literal["contrastive", "vicreg", "dino"] = "contrastive"
+    invariance_kind: Literal["contrastive", "vicreg"] = "contrastive"
     temperature: float = Field(0.15, gt=0, le=2)
     distillation: float = Field(2.0, ge=0)
 

@@ -1,0 +1,376 @@
+"""Slides read in a child process that can be killed: a hang or a crash costs one slide.
+
+C libraries that read slides can loop for ever or abort on damaged files, and no thread can stop
+them. `SlideProcess` opens slides in a child process; what it hands out is a `Slide` like any
+other, and `stream_patches` gets its batches through shared memory.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import queue
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Iterator
+from multiprocessing.shared_memory import SharedMemory
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Literal, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from pathsearch.config import SlideSettings
+from pathsearch.errors import PathsearchError, SlideCrashedError, SlideTimeoutError
+from pathsearch.indexing import isolate_wire as wire
+from pathsearch.nouns import Batch, Level, SlideInfo
+
+#: Seconds that a healthy child may take to start: Python and the imports, on a slow disk.
+_START = 120.0
+
+
+class SlideProcess:
+    """A child process that opens and reads slides, one request after the other.
+
+    It serves any number of slides; after a fault it is gone, the slides opened in it with it,
+    and the next `open_slide` starts another. Not for several threads at once.
+
+    Parameters
+    ----------
+    deadline : float
+        Seconds without an answer (a batch, a region, an opened slide) until it is killed.
+    """
+
+    def __init__(self, deadline: float = 120.0) -> None:
+        self._deadline = deadline
+        self._child: _Connection | None = None
+
+    def open_slide(
+        self,
+        path: Path | str,
+        *,
+        mpp: float | None = None,
+        color: Literal["raw", "srgb"] = "raw",
+        settings: SlideSettings | None = None,
+    ) -> IsolatedSlide:
+        """As `pathsearch.slides.open_slide`, in the child.
+
+        Raises
+        ------
+        SlideError
+            What opening it raises; SlideTimeoutError, SlideCrashedError.
+        """
+        if self._child is None or not self._child.alive:
+            self._child = _Connection(self._deadline)
+        request = wire.Open(str(path), mpp, color, settings or SlideSettings())
+        facts: wire.Facts = self._child.ask(request, str(path))
+        return IsolatedSlide(str(path), facts, self._child)
+
+    def close(self) -> None:
+        """End the child."""
+        if self._child is not None:
+            self._child.end()
+            self._child = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        value: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+class IsolatedSlide:
+    """A `Slide` whose pixels are read by a child process."""
+
+    def __init__(self, path: str, facts: wire.Facts, child: _Connection) -> None:
+        self._path = path
+        self._facts = facts
+        self._child = child
+        self._fingerprint = ""
+        self._closed = False
+
+    @property
+    def path(self) -> str:
+        """The file, as it was opened."""
+        return self._path
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height in level-0 pixels."""
+        return self._facts.size
+
+    @property
+    def mpp(self) -> float:
+        """µm per level-0 pixel."""
+        return self._facts.mpp
+
+    @property
+    def bounds(self) -> tuple[int, int, int, int]:
+        """x, y, width, height of the part that was scanned, level-0 pixels."""
+        return self._facts.bounds
+
+    @property
+    def levels(self) -> tuple[Level, ...]:
+        """The stored resolutions, finest first."""
+        return self._facts.levels
+
+    @property
+    def info(self) -> SlideInfo:
+        """Vendor, scanner, objective and the reader in use."""
+        return self._facts.info
+
+    @property
+    def fingerprint(self) -> str:
+        """Hex digest of the content that decides the pixels; not of the file's name."""
+        if not self._fingerprint:
+            self._fingerprint = self._ask(wire.Fingerprint(self._facts.number))
+        return self._fingerprint
+
+    def read(self, x: float, y: float, w: int, h: int, mpp: float) -> npt.NDArray[np.uint8]:
+        """Pixels of a region at a resolution; see `Slide.read`.
+
+        Raises
+        ------
+        ResolutionTooCoarseError, ReadFailedError
+        SlideTimeoutError, SlideCrashedError
+            The child is gone, and this slide with it.
+        """
+        pixels: npt.NDArray[np.uint8] = self._ask(
+            wire.Read(self._facts.number, (float(x), float(y), int(w), int(h), float(mpp)))
+        )
+        return pixels
+
+    def read_patches(
+        self,
+        xy: npt.NDArray[np.int64],
+        size_px: int,
+        mpp: float,
+        *,
+        batch_size: int,
+        threads: int,
+        prefetch: int,
+    ) -> Iterator[Batch]:
+        """As `pathsearch.slides.stream_patches`, which calls it.
+
+        Raises
+        ------
+        SlideTimeoutError, SlideCrashedError
+            The child is gone, and this slide with it.
+        """
+        self._check_open()
+        slots = [
+            SharedMemory(create=True, size=wire.slot_bytes(batch_size, size_px))
+            for _ in range(prefetch + 2)
+        ]
+        try:
+            job = wire.Stream(
+                self._facts.number, xy, size_px, mpp, batch_size, threads, prefetch,
+                tuple(memory.name for memory in slots),
+            )  # fmt: skip
+            yield from self._batches(job, slots)
+        finally:
+            for memory in slots:
+                memory.close()
+                memory.unlink()
+
+    def _batches(self, job: wire.Stream, slots: list[SharedMemory]) -> Iterator[Batch]:
+        child = self._child
+        child.begin(job, self._path)
+        ended = False
+        try:
+            while True:
+                message = child.next(self._path)
+                if isinstance(message, wire.Answer):
+                    ended = True
+                    if message.error is not None:
+                        raise message.error
+                    return
+                pixels, ok = wire.slot_arrays(slots[message.slot], message.count, job.size_px)
+                batch = Batch(message.first, pixels.copy(), ok.copy())
+                # Views hold the memory open: they go before the slot is written again.
+                del pixels, ok
+                child.tell(wire.Free(message.slot), self._path)
+                yield batch
+        finally:
+            if not ended and child.alive:
+                child.stop(self._path)
+
+    def _ask(self, request: object) -> Any:
+        self._check_open()
+        return self._child.ask(request, self._path)
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise ValueError(f"{self._path} is closed")
+
+    def close(self) -> None:
+        """Give the file back. Reading afterwards raises ValueError."""
+        if not self._closed:
+            self._closed = True
+            if self._child.alive:
+                self._child.ask(wire.Close(self._facts.number), self._path)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        value: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+class _Connection:
+    """A running child and the pipes to it; dead for good after a fault."""
+
+    def __init__(self, deadline: float) -> None:
+        self._deadline = deadline
+        self._inbox: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        self._busy = False
+        # A file and not a pipe: nobody has to read along, and a crash leaves its last words.
+        self._stderr = tempfile.TemporaryFile()  # noqa: SIM115  closed by end()
+        self._process = subprocess.Popen(
+            # -P: files in the working directory must not stand in for modules.
+            [sys.executable, "-P", "-m", "pathsearch.indexing.isolate_child"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._stderr,
+        )
+        threading.Thread(target=self._listen, daemon=True).start()
+        self._await_start()
+
+    def _await_start(self) -> None:
+        try:
+            message = self._inbox.get(timeout=_START)
+        except queue.Empty:
+            message = None
+        if message is None:
+            words = self._last_words()
+            self.end()
+            raise PathsearchError(
+                f"The process that reads slides does not start ({words or 'no reason given'}); "
+                "'pathsearch doctor' shows what is installed."
+            )
+
+    @property
+    def alive(self) -> bool:
+        """Whether it can be asked."""
+        return self._process.poll() is None
+
+    def _listen(self) -> None:
+        pipe = self._process.stdout
+        assert pipe is not None
+        while True:
+            try:
+                message = wire.receive(pipe)  # type: ignore[arg-type]
+            except Exception:  # noqa: BLE001  the child is gone, however its last words end
+                self._inbox.put(None)
+                return
+            if isinstance(message, wire.Log):
+                logging.getLogger(message.logger).log(message.level, "%s", message.message)
+            else:
+                self._inbox.put(message)
+
+    def ask(self, request: object, path: str) -> Any:
+        """The answer to a request, or the error that it ended with."""
+        self.begin(request, path)
+        answer = self.next(path)
+        self._busy = False
+        if answer.error is not None:
+            raise answer.error
+        return answer.value
+
+    def begin(self, request: object, path: str) -> None:
+        """Send a request whose answers `next` gives."""
+        if self._busy:
+            raise RuntimeError("the reading process is busy with another request")
+        self.tell(request, path)
+        self._busy = True
+
+    def tell(self, message: object, path: str) -> None:
+        """Send a message."""
+        pipe = self._process.stdin
+        assert pipe is not None
+        try:
+            wire.send(pipe, message)  # type: ignore[arg-type]
+        except (OSError, ValueError):
+            raise self._crashed(path) from None
+
+    def next(self, path: str) -> Any:
+        """The next message; no longer than the deadline is waited for it."""
+        try:
+            message = self._inbox.get(timeout=self._deadline)
+        except queue.Empty:
+            self.end()
+            raise SlideTimeoutError(
+                f"{path}: reading made no progress for {self._deadline:g} s and was stopped; "
+                "check the disk, or that the slide opens elsewhere, and run it again.",
+                path=path,
+                seconds=self._deadline,
+            ) from None
+        if message is None:
+            raise self._crashed(path)
+        if isinstance(message, wire.Answer):
+            self._busy = False
+        return message
+
+    def stop(self, path: str) -> None:
+        """Leave a stream: tell the child, and drop what it still sends."""
+        self.tell(wire.Stop(), path)
+        while not isinstance(message := self.next(path), wire.Answer):
+            self.tell(wire.Free(message.slot), path)
+
+    def _crashed(self, path: str) -> SlideCrashedError:
+        try:
+            code = self._process.wait(timeout=10)
+        except subprocess.TimeoutExpired:  # it closed its pipes but lives on
+            self._process.kill()
+            code = self._process.wait()
+        words = self._last_words()
+        self.end()
+        cause = f"{_cause(code)}: {words}" if words else _cause(code)
+        return SlideCrashedError(
+            f"{path}: the process that read it died ({cause}); the file is probably "
+            "damaged: copy it again, or leave it out.",
+            path=path,
+            exit_code=code,
+        )
+
+    def _last_words(self) -> str:
+        """The last line on the child's standard error."""
+        if self._stderr.closed:
+            return ""
+        self._stderr.seek(0)
+        lines = self._stderr.read().decode(errors="replace").split("\n")
+        return next((line.strip() for line in reversed(lines) if line.strip()), "")
+
+    def end(self) -> None:
+        """Kill the child, whatever it does, and wait for it."""
+        if self._process.poll() is None:
+            self._process.kill()
+        self._process.wait()
+        self._busy = False
+        for pipe in (self._process.stdin, self._process.stdout, self._stderr):
+            with contextlib.suppress(OSError):  # unsent bytes of a child that is gone
+                if pipe is not None:
+                    pipe.close()
+
+
+def _cause(code: int) -> str:
+    if code < 0:
+        try:
+            return signal.Signals(-code).name
+        except ValueError:
+            return f"signal {-code}"
+    return f"exit code {code}"
