@@ -119,6 +119,10 @@ class ConvEncoder:
         """Write ``config.json`` and ``weights.safetensors``."""
         write_encoder(Path(folder), self.config, self._tensors)
 
+    def backbone(self) -> Backbone:
+        """The network as it was trained, float32, on the CPU: to be trained on."""
+        return _network(self.config, self._tensors)
+
     def features(self, pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
         """Pooled features, before the whitening.
 
@@ -274,17 +278,6 @@ def tensors_of(backbone: Backbone, whitening: Whitening) -> dict[str, Array]:
     out[_POST + "scale"] = whitening.scale
     out[_POST + "projection"] = whitening.projection
     return out
-
-
-def backbone_of(folder: Path) -> Backbone:
-    """The network of a saved encoder, to be trained on.
-
-    Raises
-    ------
-    EncoderNotFoundError, EncoderInvalidError
-    """
-    config, tensors = read_encoder(folder)
-    return _network(config, tensors)
 
 
 def untrained(config: EncoderConfig, seed: int = 0, **how: Any) -> ConvEncoder:

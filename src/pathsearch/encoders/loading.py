@@ -101,11 +101,19 @@ def load_conv(argument: str, device: str, precision: Precision) -> Encoder:
     return ConvEncoder.load(Path(argument), device=device, precision=precision)
 
 
+def load_tflite(argument: str, device: str, precision: Precision) -> Encoder:
+    """Loader of ``.tflite`` files of MobileNet v1."""
+    from pathsearch.encoders.mobilenet import MobileNetEncoder
+
+    return MobileNetEncoder(Path(argument), device=device, precision=precision)
+
+
 #: The kinds of this package; also entry points, and here so that an uninstalled source
 #: tree works.
 _OWN: dict[str, EncoderLoader] = {
     "builtin": load_builtin,
     "conv-autoencoder": load_conv,
+    "tflite": load_tflite,
 }
 
 
