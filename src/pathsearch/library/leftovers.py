@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pathsearch.errors import LibraryWriteError
 from pathsearch.library.durable import remove_file, remove_tree, writing_to
 from pathsearch.library.keys import thumbnail_stem
 from pathsearch.library.segment_writer import TEMPORARY
+
+log = logging.getLogger(__name__)
 
 if TYPE_CHECKING:
     from pathsearch.library.library import Library
@@ -66,8 +70,10 @@ def _pictures(library: Library) -> list[Path]:
     folder = library.path / "thumbnails"
     if not folder.is_dir():
         return []
-    ids = library.catalog.rows("SELECT slide_id FROM slides")
-    known = {thumbnail_stem(row[0]) for row in ids}
+    from pathsearch.library.parts import part_slide_ids
+
+    ids = {row[0] for row in library.catalog.rows("SELECT slide_id FROM slides")}
+    known = {thumbnail_stem(slide_id) for slide_id in ids | part_slide_ids(library)}
     return sorted(p for p in folder.iterdir() if _THUMBNAIL.match(p.name) and p.stem not in known)
 
 
@@ -82,16 +88,19 @@ def sweep(writer: Writer) -> int:
     from pathsearch.library.parts import parts_at_work
 
     library = writer.library
-    found = [*_temporary_files(library), *_indexes(library), *_pictures(library)]
+    found = [*_temporary_files(library), *_indexes(library)]
     if not parts_at_work(library):
-        found += groups(library)
+        found += [*groups(library), *_pictures(library)]
+    count = 0
     with writing_to(library.path):
         for path in found:
-            if path.is_dir():
-                remove_tree(path)
-            else:
-                remove_file(path)
-    return len(found)
+            try:
+                (remove_tree if path.is_dir() else remove_file)(path)
+                count += 1
+            except (LibraryWriteError, PermissionError):
+                # Windows: a viewer has an old index open. The next sweep gets it.
+                log.info("%s: still in use, kept for now", path)
+    return count
 
 
 __all__ = ["TEMPORARY", "find", "groups", "known_keys", "sweep"]

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import shutil
-import uuid
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
@@ -13,20 +11,23 @@ from typing import Self
 import numpy as np
 import numpy.typing as npt
 
-from pathsearch import __version__
 from pathsearch.config import TileSpec
 from pathsearch.errors import (
     LibraryCorruptError,
-    LibraryExistsError,
     LibraryReadOnlyError,
     SegmentGoneError,
     SlideNotFoundError,
-    UsageError,
 )
 from pathsearch.library import arrays, roots
-from pathsearch.library.catalog import CATALOG_NAME, Catalog, create_catalog, is_writable, now
-from pathsearch.library.durable import absolute, sync_folder, sync_tree, token, writing_to
-from pathsearch.library.header import HEADER_NAME, Header, read_header, write_header
+from pathsearch.library.building import (
+    ENCODER_FOLDER,
+    INDEX_FOLDER,
+    THUMBNAIL_FOLDER,
+    build_library,
+)
+from pathsearch.library.catalog import CATALOG_NAME, Catalog, is_writable
+from pathsearch.library.durable import absolute
+from pathsearch.library.header import HEADER_NAME, Header, read_header
 from pathsearch.library.keys import thumbnail_stem
 from pathsearch.library.lock import LOCK_NAME, WriterLock
 from pathsearch.library.records import (
@@ -40,10 +41,6 @@ from pathsearch.library.records import (
     SlideRecord,
 )
 from pathsearch.library.writer import Writer
-
-ENCODER_FOLDER, THUMBNAIL_FOLDER, INDEX_FOLDER = "encoder", "thumbnails", "index"
-#: Endings of thumbnails, and how their content starts.
-THUMBNAIL_TYPES = {".jpg": b"\xff\xd8\xff", ".png": b"\x89PNG\r\n\x1a\n"}
 
 
 class Library:
@@ -95,25 +92,7 @@ class Library:
             The disk is full or cannot be written.
         """
         path = absolute(path)
-        _check_plan(path, specs, encoder, encoder_files)
-        header = Header(uuid.uuid4().hex, now(), __version__, encoder, tuple(specs))
-        building = path.with_name(f".{path.name}.new-{token()}")
-        with writing_to(path):
-            try:
-                building.mkdir(parents=True)
-                for name in (THUMBNAIL_FOLDER, INDEX_FOLDER):
-                    (building / name).mkdir()
-                if encoder.storage == "copy" and encoder_files is not None:
-                    shutil.copytree(encoder_files, building / ENCODER_FOLDER)
-                arrays.create_store(building / header.embeddings)
-                create_catalog(building / CATALOG_NAME, header.library_id)
-                write_header(building, header)
-                sync_tree(building)
-                _move_into_place(building, path)
-            except BaseException:
-                shutil.rmtree(building, ignore_errors=True)
-                raise
-            sync_folder(path.parent)
+        build_library(path, specs=specs, encoder=encoder, encoder_files=encoder_files)
         return cls.open(path)
 
     @classmethod
@@ -192,6 +171,32 @@ class Library:
         catalog = Catalog(self._catalog.path, read_only=False)
         lock = WriterLock(catalog.path.with_name(LOCK_NAME), catalog)
         return Writer(self, catalog, lock, wait=wait)
+
+    def part(self, number: int, count: int) -> Library:
+        """One part of a job array: a `Library` of the same folder with its own catalog.
+
+        It holds what this part wrote and nothing else, has its own writer's lock, and is
+        folded in by `pathsearch.maintenance.merge_parts`. To skip what is done already,
+        look into both.
+
+        Parameters
+        ----------
+        number, count : int
+            Part `number` (from 1) of `count`.
+
+        Raises
+        ------
+        UsageError, LibraryReadOnlyError
+            As `pathsearch.library.parts.part_catalog`.
+        """
+        from pathsearch.library.parts import part_catalog
+
+        return Library(self.path, self.header, part_catalog(self, number, count))
+
+    @property
+    def is_part(self) -> bool:
+        """Whether this is one part of a job array."""
+        return self._catalog.path.parent != self.path
 
     # ----------------------------------------------------------------- facts
 
@@ -447,44 +452,6 @@ class Library:
     def catalog(self) -> Catalog:
         """The open catalog, for maintenance and for SQL of one's own; reading only."""
         return self._catalog
-
-
-def _check_plan(
-    path: Path,
-    specs: Sequence[TileSpec],
-    encoder: EncoderRecord,
-    encoder_files: Path | str | None,
-) -> None:
-    names = [spec.name for spec in specs]
-    if not names:
-        raise UsageError(f"{path}: a library needs at least one tile spec.")
-    if len(set(names)) < len(names):
-        raise UsageError(f"{path}: two tile specs have one name ({', '.join(names)}).")
-    if encoder.storage == "copy" and encoder_files is None:
-        raise UsageError(f"{path}: to keep a copy of the encoder, its files are needed.")
-    if encoder.dim < 1:
-        raise UsageError(f"{path}: the encoder's vectors have no length ({encoder.dim}).")
-    _check_free(path)
-
-
-def _check_free(path: Path) -> None:
-    if path.is_dir() and not any(path.iterdir()):
-        return
-    if path.exists() or path.is_symlink():
-        what = "a library is there already" if (path / HEADER_NAME).exists() else "it exists"
-        raise LibraryExistsError(
-            f"{path}: {what}; choose another name for the new library.", path=str(path)
-        )
-
-
-def _move_into_place(building: Path, path: Path) -> None:
-    if path.is_dir():
-        path.rmdir()  # empty: it was looked at; Windows does not rename over a folder
-    try:
-        building.rename(path)
-    except OSError:
-        _check_free(path)  # another process was faster
-        raise
 
 
 def _check_catalog(catalog: Catalog, header: Header) -> None:

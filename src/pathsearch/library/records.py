@@ -262,3 +262,6 @@ class Problem:
     message: str
     slide_id: str = ""
     segment: int = 0
+
+    def __str__(self) -> str:
+        return f"{self.message} ({self.code})"

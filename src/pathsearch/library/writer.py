@@ -9,39 +9,36 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Self
 
 from pathsearch import __version__
 from pathsearch.config import TileSpec
 from pathsearch.errors import (
     LibraryCorruptError,
-    LibraryError,
     PathsearchError,
     SlideIdClashError,
     SlideNotFoundError,
-    SlideUnreadableError,
     UsageError,
 )
 from pathsearch.library import roots
 from pathsearch.library.arrays import digest_of, read_group
-from pathsearch.library.catalog import Catalog, now, segment_of, slide_of, slide_row
+from pathsearch.library.building import THUMBNAIL_FOLDER, THUMBNAIL_TYPES
+from pathsearch.library.catalog import Catalog, now
+from pathsearch.library.changes import (
+    commit_within,
+    put_failure_within,
+    storable,
+    upsert_slide,
+)
 from pathsearch.library.durable import remove_file, write_file, writing_to
 from pathsearch.library.header import write_header
 from pathsearch.library.keys import segment_key, thumbnail_stem
 from pathsearch.library.lock import WriterLock
 from pathsearch.library.records import IndexState, Metadata, SegmentRecord, SlideRecord
-from pathsearch.library.schema import SEGMENT_COLUMNS, SLIDE_COLUMNS
 from pathsearch.library.segment_writer import SegmentWriter
 
 if TYPE_CHECKING:
     from pathsearch.library.library import Library
-
-_SLIDE_UPSERT = (
-    f"INSERT INTO slides ({SLIDE_COLUMNS}) VALUES ({', '.join('?' * 19)}) "  # noqa: S608
-    "ON CONFLICT (slide_id) DO UPDATE SET "
-    + ", ".join(f"{c} = excluded.{c}" for c in SLIDE_COLUMNS.split(", ")[1:])
-)
-_SEGMENT_INSERT = f"INSERT INTO segments ({SEGMENT_COLUMNS}) VALUES ({', '.join('?' * 14)})"  # noqa: S608
 
 
 class Writer:
@@ -126,6 +123,8 @@ class Writer:
         known = self.library.specs
         if known.get(spec.name) == spec:
             return
+        if self.library.is_part:
+            raise UsageError(f"spec '{spec.name}': add it to the library before its parts run.")
         if spec.name in known:
             raise UsageError(
                 f"the library has a spec '{spec.name}' with other settings; give the new one "
@@ -169,19 +168,11 @@ class Writer:
         spec : str
             The spec that failed; empty where the whole slide did.
         """
-        slide = _storable(slide)
+        slide = storable(slide)
         code = error.code if isinstance(error, PathsearchError) else "error"
         text = " ".join(str(error).split()) or type(error).__name__
         with self.transaction() as connection:
-            others = _live(connection, slide.slide_id, but=spec) if spec else []
-            failed = replace(
-                _with_known(connection, slide),
-                status=_status(others) if others else "failed",
-                error_code=code,
-                error_message=text,
-                error_spec=spec,
-            )
-            upsert_slide(connection, failed)
+            put_failure_within(connection, slide, (code, text, spec))
 
     def remove_slides(self, slide_ids: Sequence[str]) -> int:
         """Take slides out of every answer at once; their arrays go with a compaction.
@@ -219,8 +210,6 @@ class Writer:
 
     def save_thumbnail(self, slide_id: str, data: bytes) -> None:
         """Keep a small picture (JPEG or PNG) of a slide."""
-        from pathsearch.library.library import THUMBNAIL_FOLDER, THUMBNAIL_TYPES
-
         ending = next((e for e, start in THUMBNAIL_TYPES.items() if data.startswith(start)), "")
         if not ending:
             raise ValueError("a thumbnail is a JPEG or a PNG")
@@ -340,43 +329,7 @@ class Writer:
     def commit_segment(self, slide: SlideRecord, draft: SegmentRecord) -> SegmentRecord:
         """The one short transaction that makes a segment exist; its arrays are in place."""
         with self.transaction() as connection:
-            live = _live(connection, slide.slide_id)
-            others = [s for s in live if s.spec != draft.spec]
-            same = next((s for s in live if (s.key, s.digest) == (draft.key, draft.digest)), None)
-            upsert_slide(connection, self._settled(connection, slide, draft, others))
-            if same is not None:
-                return same
-            connection.execute(
-                "UPDATE segments SET removed = 1 WHERE slide_id = ? AND spec = ? AND removed = 0",
-                (draft.slide_id, draft.spec),
-            )
-            # Arrays that were replaced under the same key take their old rows along.
-            connection.execute(
-                "DELETE FROM segments WHERE key = ? AND digest <> ?", (draft.key, draft.digest)
-            )
-            return insert_segment(connection, draft)
-
-    def _settled(
-        self,
-        connection: sqlite3.Connection,
-        slide: SlideRecord,
-        draft: SegmentRecord,
-        others: list[SegmentRecord],
-    ) -> SlideRecord:
-        """The slide's row after a commit; another spec's failure stays noted."""
-        row = connection.execute(
-            "SELECT error_code, error_message, error_spec FROM slides "
-            "WHERE slide_id = ? AND status <> 'removed' AND error_spec NOT IN ('', ?)",
-            (slide.slide_id, draft.spec),
-        ).fetchone()
-        code, message, spec = row or ("", "", "")
-        return replace(
-            slide,
-            status=_status([*others, draft]),
-            error_code=code,
-            error_message=message,
-            error_spec=spec,
-        )
+            return commit_within(connection, slide, draft)
 
     # ------------------------------------------------------------- index, runs, sweep
 
@@ -433,112 +386,10 @@ class Writer:
             )
 
     def sweep(self) -> int:
-        """Remove what killed runs left behind; the number of things removed."""
+        """Remove what killed runs left behind; the number of things removed.
+
+        A part removes nothing: what it does not know may belong to another part.
+        """
         from pathsearch.library.leftovers import sweep
 
-        return sweep(self)
-
-
-def upsert_slide(connection: sqlite3.Connection, slide: SlideRecord) -> None:
-    """Add or change one slide's row within a transaction."""
-    if _storable(slide) != slide:
-        raise SlideUnreadableError(
-            f"{_storable(slide).slide_id}: its file name is not valid Unicode; rename the file.",
-            slide_id=_storable(slide).slide_id,
-        )
-    row = connection.execute(
-        f"SELECT {SLIDE_COLUMNS} FROM slides "  # noqa: S608
-        "WHERE slide_id = ? AND status <> 'removed'",
-        (slide.slide_id,),
-    ).fetchone()
-    if row is not None:
-        _check_same_slide(slide_of(row), slide)
-    connection.execute(_SLIDE_UPSERT, slide_row(slide))
-
-
-def _with_known(connection: sqlite3.Connection, slide: SlideRecord) -> SlideRecord:
-    """A slide that could not be opened, with what is known of it from when it could be.
-
-    Its older segments are still found, and need the size that their coordinates are in.
-    """
-    row = connection.execute(
-        f"SELECT {SLIDE_COLUMNS} FROM slides "  # noqa: S608
-        "WHERE slide_id = ? AND status <> 'removed'",
-        (slide.slide_id,),
-    ).fetchone()
-    if row is None or slide.width:
-        return slide
-    old = slide_of(row)
-    return replace(
-        slide,
-        width=old.width,
-        height=old.height,
-        mpp=old.mpp if slide.mpp is None else slide.mpp,
-        bounds=old.bounds,
-        fingerprint=slide.fingerprint or old.fingerprint,
-        vendor=slide.vendor or old.vendor,
-        scanner=slide.scanner or old.scanner,
-        objective=old.objective if slide.objective is None else slide.objective,
-    )
-
-
-def _storable(slide: SlideRecord) -> SlideRecord:
-    """The record with what is no Unicode (a file name's stray bytes, on POSIX) marked."""
-
-    def clean(text: str) -> str:
-        return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
-
-    return replace(slide, slide_id=clean(slide.slide_id), path=clean(slide.path))
-
-
-def _check_same_slide(old: SlideRecord, new: SlideRecord) -> None:
-    moved = (old.root, old.path) != (new.root, new.path)
-    known = bool(old.fingerprint and new.fingerprint)
-    if moved and known and old.fingerprint != new.fingerprint:
-        raise SlideIdClashError(
-            f"{new.slide_id}: this id belongs to another slide ({old.root}:{old.path}, not "
-            f"{new.root}:{new.path}); use --root-name, or a manifest with a slide_id of its own, "
-            "or remove the old slide first.",
-            slide_id=new.slide_id,
-        )
-
-
-def insert_segment(connection: sqlite3.Connection, draft: SegmentRecord) -> SegmentRecord:
-    """Give a draft its number and its row."""
-    created = draft.created if draft.created and draft.number else now()
-    row: tuple[Any, ...] = (
-        None,
-        draft.slide_id,
-        draft.spec,
-        draft.key,
-        draft.rows,
-        draft.footprint,
-        draft.mpp,
-        int(draft.removed),
-        draft.bad_patches,
-        draft.enlarged,
-        draft.fingerprint,
-        draft.digest,
-        created,
-        json.dumps(dict(draft.facts), ensure_ascii=False),
-    )
-    number = connection.execute(_SEGMENT_INSERT, row).lastrowid
-    assert number is not None
-    if number >= 1 << 31:
-        raise LibraryError("the library has used up its segment numbers; start a new library.")
-    return replace(draft, number=number, created=created)
-
-
-def _live(
-    connection: sqlite3.Connection, slide_id: str, *, but: str | None = None
-) -> list[SegmentRecord]:
-    rows = connection.execute(
-        f"SELECT {SEGMENT_COLUMNS} FROM segments "  # noqa: S608
-        "WHERE slide_id = ? AND removed = 0",
-        (slide_id,),
-    ).fetchall()
-    return [s for s in map(segment_of, rows) if s.spec != but]
-
-
-def _status(live: Sequence[SegmentRecord]) -> Any:
-    return "indexed" if any(s.rows for s in live) else "empty"
+        return 0 if self.library.is_part else sweep(self)

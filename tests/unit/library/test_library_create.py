@@ -84,7 +84,7 @@ def test_a_failed_creation_leaves_nothing(
     def fail(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("pathsearch.library.library.sync_tree", fail)
+    monkeypatch.setattr("pathsearch.library.building.sync_tree", fail)
     from pathsearch.errors import LibraryWriteError
 
     with pytest.raises(LibraryWriteError, match="disk is full"):
@@ -97,12 +97,12 @@ def test_a_killed_creation_does_not_open(tmp_path: Path) -> None:
     code = """
 import os, sys
 from pathlib import Path
-import pathsearch.library.library as room
+import pathsearch.library.building as room
 from pathsearch.config import TileSpec
-from pathsearch.library import EncoderRecord
+from pathsearch.library import EncoderRecord, Library
 room.write_header = lambda *_: os._exit(7)
 record = EncoderRecord("e", 8, 224, (0.4, 0.6), "ff")
-room.Library.create(Path(sys.argv[1]), specs=[TileSpec()], encoder=record)
+Library.create(Path(sys.argv[1]), specs=[TileSpec()], encoder=record)
 """
     place = tmp_path / "lib"
     done = subprocess.run([sys.executable, "-c", code, str(place)], check=False)
