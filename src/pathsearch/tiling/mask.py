@@ -1,4 +1,10 @@
-"""Tissue or glass, pixel by pixel, on an overview of a slide."""
+"""Tissue or glass, pixel by pixel, on an overview of a slide.
+
+What tells tissue from everything else under a bright-field microscope is that it is
+*stained* and *structured*. A film of eosin beside the section is stained and smooth; the
+edge of a coverslip, a bubble and dust are structured and grey; ink is stained in colours
+that no usual stain has (`pathsearch.tiling.ink`).
+"""
 
 from __future__ import annotations
 
@@ -8,12 +14,31 @@ import numpy as np
 import numpy.typing as npt
 
 from pathsearch.config import TissueSettings
+from pathsearch.tiling.ink import ink_mask
 
 Mask = npt.NDArray[np.bool_]
 Float = npt.NDArray[np.float32]
 
-#: Glass where a slide shows none, RGB.
+#: Colour of the glass where a slide shows none, RGB.
 DEFAULT_GLASS = (244.0, 244.0, 244.0)
+#: Light that reaches the sensor without a specimen, in levels: keeps the noise of
+#: nearly black pixels from passing for colour.
+STRAY_LIGHT = 6.0
+#: Difference of optical density between the channels. Measured at 8 µm per pixel on real
+#: slides: tissue 0.03 to 0.34, a film of eosin up to 0.06, glass and dust below 0.02.
+STAINED, STRONGLY_STAINED = 0.028, 0.12
+#: Local spread of that difference; tissue 0.02 to 0.15, a film of eosin or glass below 0.003.
+STRUCTURED = 0.008
+#: Nothing on a slide is darker but the scanner's own black, levels.
+BLACK = 24
+#: Gaps that belong to the tissue: fat cells, lumina, clefts. µm across.
+GAP_UM = 80.0
+#: Enclosed glass up to this diameter is part of the tissue, µm.
+HOLE_UM = 350.0
+#: Bright-field slides have at least this share of pixels that are brighter than this.
+BRIGHT_SHARE, BRIGHT_LEVEL = 0.02, 110
+#: Median brightness, at most, of a fluorescence slide.
+DARK_LEVEL = 60
 
 
 def tissue_mask(
@@ -33,7 +58,7 @@ def tissue_mask(
         Its resolution, µm per pixel.
     settings : TissueSettings, optional
     ignore : bool array, shape (h, w), optional
-        Pixels that say nothing (they could not be read).
+        Pixels that say nothing (they could not be read); the answer there is False.
 
     Returns
     -------
@@ -43,41 +68,164 @@ def tissue_mask(
     settings = settings or TissueSettings()
     if settings.mode == "all":
         return np.ones(thumbnail.shape[:2], np.bool_)
+    # One plane a channel: extremes over the channels are many times faster.
+    planes = np.ascontiguousarray(np.moveaxis(thumbnail, 2, 0))
+    mode = settings.mode
+    if mode == "auto":
+        mode = "fluorescence" if is_fluorescence(planes, ignore) else "brightfield"
+    if mode == "fluorescence":
+        return _fluorescence(planes, mpp, settings, ignore)
+    return _brightfield(planes, mpp, settings, ignore)
+
+
+def is_fluorescence(planes: npt.NDArray[np.uint8], ignore: Mask | None = None) -> bool:
+    """Whether the background of an overview, uint8 (3, h, w), is dark.
+
+    It is where hardly a pixel is bright, black borders apart.
+    """
+    seen = planes.max(axis=0) > BLACK // 4
     if ignore is not None:
-        thumbnail = np.where(ignore[..., None], np.uint8(255), thumbnail)
-    glass = glass_colour(thumbnail)
-    od = optical_density(thumbnail, glass)
-    chroma = od.max(axis=2) - od.min(axis=2)
-    return _smooth(chroma > 0.05 / settings.sensitivity, mpp, settings.min_area_um)
+        seen &= ~ignore
+    grey = (planes.sum(axis=0, dtype=np.uint16) // 3)[seen]
+    if not grey.size:
+        return True
+    bright = np.count_nonzero(grey > BRIGHT_LEVEL) / grey.size
+    return bool(bright < BRIGHT_SHARE and np.median(grey) < DARK_LEVEL)
 
 
-def glass_colour(pixels: npt.NDArray[np.uint8]) -> Float:
-    """Colour of the empty glass, float32 (3,): the median of what is bright and grey."""
-    high, low = pixels.max(axis=2), pixels.min(axis=2)
-    empty = (low > 180) & (high - low < 25)
-    if np.count_nonzero(empty) < 0.005 * empty.size:
+def glass_colour(planes: npt.NDArray[np.uint8]) -> Float:
+    """Colour of the empty glass, float32 (3,): the median of what is bright and grey.
+
+    Parameters
+    ----------
+    planes : uint8 array, shape (3, h, w)
+    """
+    high, low = planes.max(axis=0), planes.min(axis=0)
+    # Pure white is what readers and scanners fill in where nothing was scanned.
+    empty = (low > 180) & (high - low < 28) & (low < 255)
+    if np.count_nonzero(empty) < 0.002 * empty.size:
         return np.asarray(DEFAULT_GLASS, np.float32)
-    found: Float = np.median(pixels[empty], axis=0).astype(np.float32)
-    return found
+    return np.array([np.median(plane[empty]) for plane in planes], np.float32)
 
 
-def optical_density(pixels: npt.NDArray[np.uint8], glass: Float) -> Float:
-    """-log10 of the light that passes, relative to the glass; never below 0."""
-    table = -np.log10((np.arange(256, dtype=np.float32)[:, None] + 1.0) / (glass + 1.0))
-    table = np.maximum(table, 0.0).astype(np.float32)
-    return np.stack([table[pixels[..., c], c] for c in range(3)], axis=2)
+def optical_density(planes: npt.NDArray[np.uint8], glass: Float) -> Float:
+    """-log10 of the light that passes, relative to the glass, never below 0.
+
+    Parameters
+    ----------
+    planes : uint8 array, shape (3, h, w)
+    glass : float32 array, shape (3,)
+
+    Returns
+    -------
+    float32 array, shape (3, h, w)
+    """
+    levels = np.arange(256, dtype=np.float32)
+    od = np.empty(planes.shape, np.float32)
+    for plane, clear, out in zip(planes, glass, od, strict=True):
+        table = -np.log10((levels + STRAY_LIGHT) / (clear + STRAY_LIGHT))
+        np.maximum(table, 0.0).astype(np.float32).take(plane, out=out)
+    return od
 
 
-def _smooth(mask: Mask, mpp: float, min_area_um: float) -> Mask:
-    """Gaps of fat closed, dust dropped."""
+def _brightfield(
+    planes: npt.NDArray[np.uint8], mpp: float, settings: TissueSettings, ignore: Mask | None
+) -> Mask:
+    """Stained and structured, or strongly stained; not ink, not the scanner's black."""
     from scipy import ndimage
 
-    mask = ndimage.binary_closing(mask, iterations=max(1, round(32 / mpp)))
-    labels, count = ndimage.label(mask)
+    void = planes.max(axis=0) < BLACK
+    if ignore is not None:
+        void |= ignore
+    od = optical_density(planes, glass_colour(planes))
+    od[:, void] = 0.0
+    # A pixel at the rim of what is void is a mixture of both.
+    off = ndimage.binary_dilation(void, iterations=2) if void.any() else void
+    if settings.exclude_pen:
+        off |= ink_mask(od, mpp)
+    # Grey things absorb alike in all channels: their difference is 0.
+    stain = od.max(axis=0)
+    if settings.exclude_artefacts:
+        stain -= od.min(axis=0)
+    stain[off] = 0.0
+    weak, strong = STAINED / settings.sensitivity, STRONGLY_STAINED / settings.sensitivity
+    near = _structure(stain, mpp) > STRUCTURED / settings.sensitivity
+    soft = ndimage.gaussian_filter(stain, 0.6)
+    found = ((soft > weak) & near) | (soft > strong)
+    return _whole(found, mpp, settings, ~off)
+
+
+def _structure(stain: Float, mpp: float) -> Float:
+    """Local spread of the stain at the scale of cells and fibres (root mean square)."""
+    from scipy import ndimage
+
+    # The spread without what varies over more than 50 µm, pooled over 30 µm around.
+    fine = stain - ndimage.gaussian_filter(stain, max(16.0 / mpp, 0.8))
+    pooled = ndimage.gaussian_filter(fine * fine, max(30.0 / mpp, 1.0))
+    spread: Float = np.sqrt(np.maximum(pooled, 0.0))
+    return spread
+
+
+def _fluorescence(
+    planes: npt.NDArray[np.uint8], mpp: float, settings: TissueSettings, ignore: Mask | None
+) -> Mask:
+    """Brighter than the dark background, by Otsu's threshold of the logarithm."""
+    light = planes.max(axis=0).astype(np.float32)
+    usable = np.ones(light.shape, np.bool_) if ignore is None else ~ignore
+    # A pixel of pure white in the dark is outside of the image, or a reflection.
+    usable &= planes.min(axis=0) < 250
+    if not usable.any():
+        return np.zeros(light.shape, np.bool_)
+    values = np.log2(light + 2.0)
+    cut = otsu(values[usable])
+    lit = (values > cut) & usable
+    if not lit.any() or lit.all():
+        return np.zeros(light.shape, np.bool_)
+    signal, dark = np.median(light[lit]), np.median(light[usable & ~lit])
+    # An empty slide is split too, in the middle of its noise.
+    if signal < 1.6 * dark + 3.0 / settings.sensitivity:
+        return np.zeros(light.shape, np.bool_)
+    return _whole(lit, mpp, settings, usable)
+
+
+def otsu(values: npt.NDArray[np.floating], bins: int = 256) -> float:
+    """The threshold that parts values best in two groups (Otsu 1979)."""
+    counts, edges = np.histogram(values, bins=bins)
+    middle = (edges[:-1] + edges[1:]) / 2
+    below = np.cumsum(counts)
+    above = below[-1] - below
+    mass = np.cumsum(counts * middle)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        between = below * above * (mass / below - (mass[-1] - mass) / above) ** 2
+    return float(edges[1 + int(np.nanargmax(between[:-1]))])
+
+
+def _whole(found: Mask, mpp: float, settings: TissueSettings, allowed: Mask) -> Mask:
+    """Gaps of fat and lumina closed, dust dropped."""
+    from scipy import ndimage
+
+    side = 2 * max(1, round(GAP_UM / 2 / mpp)) + 1
+    # A square is closed in two passes of running extremes, whatever its side.
+    closed = ndimage.grey_closing(found.view(np.uint8), size=(side, side), mode="nearest") > 0
+    small = math.pi / 4 * (HOLE_UM / mpp) ** 2
+    holes, count = ndimage.label(~closed)
+    if count:
+        area = np.bincount(holes.ravel())
+        fill = area < small
+        fill[0] = False
+        # Glass at the rim of the picture is not enclosed.
+        fill[_at_rim(holes)] = False
+        closed |= fill[holes]
+    closed &= allowed
+    labels, count = ndimage.label(closed, structure=np.ones((3, 3)))
     if not count:
-        return mask
+        return closed
     area = np.bincount(labels.ravel())
-    keep = area >= math.pi / 4 * (min_area_um / mpp) ** 2
+    keep = area >= math.pi / 4 * (settings.min_area_um / mpp) ** 2
     keep[0] = False
     kept: Mask = keep[labels]
     return kept
+
+
+def _at_rim(labels: npt.NDArray[np.integer]) -> npt.NDArray[np.integer]:
+    return np.unique(np.concatenate([labels[0], labels[-1], labels[:, 0], labels[:, -1]]))

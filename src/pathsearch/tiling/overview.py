@@ -115,7 +115,20 @@ def overview(slide: Slide, mpp: float) -> Overview:
                 blocks.extend(_quarters(top, left, rows, columns))
     if last is not None and unreadable.all():
         raise last
+    _repeat_edge(pixels, width / scale, height / scale)
     return Overview(pixels, mpp, scale, x, y, unreadable)
+
+
+def _repeat_edge(pixels: npt.NDArray[np.uint8], width: float, height: float) -> None:
+    """Give a last row and column that lie partly outside of the bounds their neighbours'.
+
+    What lies outside is the reader's background, which on a dark slide is a bright line.
+    """
+    h, w = pixels.shape[:2]
+    if w > 1 and width < w - 0.01:
+        pixels[:, -1] = pixels[:, -2]
+    if h > 1 and height < h - 0.01:
+        pixels[-1] = pixels[-2]
 
 
 def _block_side(slide: Slide, scale: float) -> int:
