@@ -30,6 +30,11 @@ log = logging.getLogger(__name__)
 #: overlap, or the levels' sizes are told in the vendor's own way: OpenSlide reads those.
 _PLAIN_VENDORS = {None, "aperio", "generic-tiff"}
 
+#: What the comparison with OpenSlide gave, by path, size and time of change: a slide is opened
+#: several times in a run, and comparing takes most of the time that opening takes.
+_DIFFERENCES: dict[tuple[str, int, int], str] = {}
+_REMEMBERED = 4096
+
 
 class TiffReader:
     """Tiled TIFF, BigTIFF, SVS, OME-TIFF with sub-IFDs; flat TIFF by its strips."""
@@ -58,7 +63,7 @@ class TiffReader:
         facts = _facts(path, structure, handle, request)
         slide = TiffSlide(facts, structure)
         try:
-            differs = difference_from_openslide(slide, handle) if handle is not None else ""
+            differs = _checked(slide, handle, path)
         except BaseException:
             slide.close()
             raise
@@ -69,6 +74,20 @@ class TiffReader:
         if differs:
             log.warning("%s: %s; read as TIFF all the same, as set.", path, differs)
         return slide
+
+
+def _checked(slide: TiffSlide, handle: Any, path: Path) -> str:
+    """`difference_from_openslide`, worked out once for a file that does not change."""
+    if handle is None:
+        return ""
+    stat = path.stat()
+    key = (str(path.resolve()), stat.st_size, stat.st_mtime_ns)
+    if key not in _DIFFERENCES:
+        differs = difference_from_openslide(slide, handle)
+        if len(_DIFFERENCES) >= _REMEMBERED:
+            _DIFFERENCES.clear()
+        _DIFFERENCES[key] = differs
+    return _DIFFERENCES[key]
 
 
 def _structure(path: Path, request: OpenRequest) -> TiffStructure:
