@@ -247,7 +247,9 @@ def _network(config: EncoderConfig, tensors: dict[str, Array]) -> Backbone:
 
     from pathsearch.encoders.conv_autoencoder import Backbone
 
-    network = Backbone(config.architecture)
+    # Without memory and without drawing random numbers: every tensor is assigned below.
+    with torch.device("meta"):
+        network = Backbone(config.architecture)
     state = {}
     for name, value in tensors.items():
         if name.startswith(_BACKBONE):
@@ -255,7 +257,7 @@ def _network(config: EncoderConfig, tensors: dict[str, Array]) -> Backbone:
             tensor = tensor.float() if tensor.is_floating_point() else tensor
             state[name.removeprefix(_BACKBONE)] = tensor
     try:
-        network.load_state_dict(state)
+        network.load_state_dict(state, assign=True)
     except RuntimeError as error:
         reason = " ".join(str(error).split())[:200]
         raise EncoderInvalidError(f"The weights do not fit the architecture: {reason}") from None

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
 __all__ = ["HISTOGRAM_BINS", "colour_histogram", "mean_colour", "random_weights"]
 
-#: Bins a channel of the joint RGB histogram.
-HISTOGRAM_BINS = 8
+#: Bins a channel; divides 256.
+HISTOGRAM_BINS = 32
 
 
 def mean_colour(pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
@@ -34,10 +34,11 @@ def mean_colour(pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
 
 
 def colour_histogram(pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
-    """Joint RGB histogram, square roots of the shares.
+    """Histogram of each channel, square roots of the shares.
 
-    The inner product of two such vectors is the Bhattacharyya coefficient, so that cosine
-    is the usual comparison of histograms (Swain and Ballard 1991 use the intersection).
+    The inner product of two such vectors is the mean Bhattacharyya coefficient of their
+    channels, so that cosine compares them as histograms are compared. Of joint and separate
+    histograms, plain and with square roots, this was the strongest on two labelled sets.
 
     Parameters
     ----------
@@ -45,15 +46,17 @@ def colour_histogram(pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
 
     Returns
     -------
-    float32 array, shape (n, HISTOGRAM_BINS ** 3), L2-normalised
+    float32 array, shape (n, 3 * HISTOGRAM_BINS), L2-normalised
     """
     bins = HISTOGRAM_BINS
-    level = pixels.astype(np.int64) * bins // 256
-    cell = (level[..., 0] * bins + level[..., 1]) * bins + level[..., 2]
-    out = np.empty((len(pixels), bins**3), dtype=np.float32)
-    for place, patch in enumerate(cell):
-        out[place] = np.sqrt(np.bincount(patch.ravel(), minlength=bins**3) / patch.size)
-    return out
+    out = np.empty((len(pixels), 3, bins), dtype=np.float32)
+    for place, patch in enumerate(pixels):
+        # 256 fine counts first: numpy counts uint8 values several times faster than bins.
+        for channel in range(3):
+            fine = np.bincount(patch[..., channel].ravel(), minlength=256)
+            out[place, channel] = fine.reshape(bins, -1).sum(axis=1)
+    share = out / (3 * pixels.shape[1] * pixels.shape[2])
+    return np.sqrt(share).reshape(len(pixels), 3 * bins)
 
 
 def random_weights(encoder: Encoder, seed: int = 0) -> ConvEncoder:
