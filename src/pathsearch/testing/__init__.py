@@ -10,13 +10,14 @@ if TYPE_CHECKING:
     from pathsearch.testing.made_slide import MadeSlide, make_slide
     from pathsearch.testing.memory import ArraySlide
     from pathsearch.testing.plain_encoder import PlainEncoder
-    from pathsearch.testing.stain import IHC, Stain
+    from pathsearch.testing.reader_suite import ReaderSuite
+    from pathsearch.testing.stain import Stain
 
 __all__ = [
-    "IHC",
     "ArraySlide",
     "MadeSlide",
     "PlainEncoder",
+    "ReaderSuite",
     "SlideDrawing",
     "Stain",
     "draw_slide",
@@ -25,9 +26,9 @@ __all__ = [
 
 _HOMES = {
     "ArraySlide": "memory",
-    "IHC": "stain",
     "MadeSlide": "made_slide",
     "PlainEncoder": "plain_encoder",
+    "ReaderSuite": "reader_suite",
     "SlideDrawing": "drawing",
     "Stain": "stain",
     "draw_slide": "drawing",
