@@ -9,7 +9,7 @@ import numpy as np
 import openslide
 import pytest
 import tifffile
-from made_slides import picture
+from made_slides import Writer, picture
 
 from pathsearch.config import SlideSettings
 from pathsearch.errors import MppInsaneError, SlideTooLargeError, SlideUnreadableError
@@ -236,3 +236,42 @@ def test_ycbcr_against_known_colours() -> None:
     ycbcr = np.array([[[255, 128, 128], [0, 128, 128], [76, 85, 255]]], np.uint8)
     rgb = ycbcr_to_rgb(ycbcr)
     assert np.abs(rgb.astype(int) - [[[255] * 3, [0] * 3, [254, 0, 0]]]).max() <= 1
+
+
+def test_missing_tiles_of_an_svs_are_left_to_openslide(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    pixels = picture(512, 512)
+    half = np.rint(pixels.reshape(256, 2, 256, 2, 3).mean((1, 3))).astype(np.uint8)
+    path = tmp_path / "a.svs"
+    options: dict[str, Any] = {"photometric": "rgb", "metadata": None, "tile": (128, 128)}
+
+    def tiles() -> Any:
+        for row in range(2):
+            for column in range(2):
+                tile = half[row * 128 : row * 128 + 128, column * 128 : column * 128 + 128]
+                yield None if (row, column) == (0, 1) else np.ascontiguousarray(tile)
+
+    with tifffile.TiffWriter(path) as tiff:
+        tiff.write(pixels, description="Aperio Image Library v1\r\n512x512|MPP = 0.5", **options)
+        tiff.write(tiles(), shape=half.shape, dtype=np.uint8, **options)
+    with open_slide(path) as slide:
+        assert slide.info.reader == "openslide"
+        read = slide.read(256, 0, 128, 128, 1.0)
+    assert "draws from a finer level" in caplog.text
+    assert np.abs(read.astype(int) - half[:128, 128:]).mean() < 8
+
+
+def test_reading_without_pread_as_on_windows(
+    write_tiff: Writer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from pathsearch.slides import stream_patches
+
+    pixels = picture(400, 300)
+    path = write_tiff(pixels, compression="deflate")
+    monkeypatch.delattr("os.pread", raising=False)
+    xy = np.array([(x, y) for y in range(0, 250, 50) for x in range(0, 350, 50)], np.int64)
+    with open_slide(path) as slide:
+        read = np.concatenate([b.pixels for b in stream_patches(slide, xy, 50, 0.5, threads=4)])
+    for patch, (x, y) in zip(read, xy, strict=True):
+        np.testing.assert_array_equal(patch, pixels[y : y + 50, x : x + 50])
