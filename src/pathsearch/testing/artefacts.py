@@ -145,9 +145,8 @@ class Bubble:
     def _radius(self, x: Float, y: Float) -> Float:
         dx, dy = x[None, :] - self.centre[0], y[:, None] - self.centre[1]
         angle = np.arctan2(dy, dx)
-        radius: Float = np.hypot(dx, dy) * (
-            1.0 + 0.03 * np.sin(2 * angle) + 0.02 * np.cos(3 * angle)
-        )
+        uneven = 1.0 + 0.03 * np.sin(2 * angle) + 0.02 * np.cos(3 * angle)
+        radius: Float = (np.hypot(dx, dy) * uneven).astype(np.float32)
         return radius
 
 
@@ -167,8 +166,9 @@ class Dirt:
     def apply(self, rgb: Float, x: Float, y: Float) -> Float:
         """A soft grey shade."""
         dx, dy = x[None, :] - self.centre[0], y[:, None] - self.centre[1]
-        shade = self.density * np.exp(-(((dx**2 + 1.6 * dy**2) / self.radius**2) ** 2))
-        result: Float = rgb * 10.0 ** -shade[..., None]
+        near: Float = (dx**2 + 1.6 * dy**2) / np.float32(self.radius**2)
+        shade = self.density * np.exp(-(near**2))
+        result: Float = rgb * np.float32(10.0) ** -shade[..., None]
         return result
 
     def hides(self, x: Float, y: Float) -> npt.NDArray[np.bool_]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -60,6 +61,12 @@ class Canvas:
         smooth = (smooth - smooth.mean()) / max(float(smooth.std()), 1e-6)
         return enlarge(smooth, step[0], step[1])
 
+    def _grain(self, across_um: float) -> Float:
+        """A square of fine noise, moved and mirrored: the same one serves for all."""
+        square = _fine_noise(self.n, across_um / self.mpp)
+        dy, dx = self.rng.integers(0, self.n, 2).tolist()
+        return np.roll(square, (dy, dx), (0, 1))[:: 1 - 2 * (dy & 1), :: 1 - 2 * (dx & 1)]
+
     def scatter(self, pitch_um: float, jitter: float = 0.32) -> Float:
         """Points about `pitch_um` apart, float32 (m, 2): x, y in µm."""
         rows = max(2, 2 * round(self.side / pitch_um / math.sqrt(3.0)))
@@ -71,19 +78,34 @@ class Canvas:
         xy += self.rng.uniform(-jitter, jitter, xy.shape) * pitch_um
         return (xy % self.side).astype(np.float32)
 
-    def cells(self, centres: Float) -> tuple[Float, npt.NDArray[np.intp]]:
-        """Distance to the wall of the Voronoi cell (µm), and which cell, of each pixel."""
+    def cells(self, centres: Float, *, bend: float = 0.0, round_by: float = 0.0) -> Float:
+        """Distance of each pixel to the wall of its Voronoi cell, float32 (n, n), µm.
+
+        Parameters
+        ----------
+        centres : float32 array, shape (m, 2)
+            x, y of the cells, µm.
+        bend : float
+            How far the walls are moved by a smooth noise, µm.
+        round_by : float
+            How much nearer the wall is where three cells meet, µm.
+        """
         from scipy.spatial import cKDTree
 
         step = _step(self.n, 3.0 / self.mpp, most=4)
-        at = (np.arange(self.n // step) + 0.5) * step * self.mpp
+        m = self.n // step
+        at = (np.arange(m) + 0.5) * step * self.mpp
         grid = np.stack(np.meshgrid(at, at), axis=2).reshape(-1, 2)
-        tree = cKDTree(centres % self.side, boxsize=self.side)
-        distance, which = tree.query(grid, k=2)
-        shape = (self.n // step, self.n // step)
-        wall = ((distance[:, 1] - distance[:, 0]) / 2).astype(np.float32).reshape(shape)
-        owner = np.repeat(np.repeat(which[:, 0].reshape(shape), step, 0), step, 1)
-        return enlarge(wall, step, step), owner
+        if bend:
+            moved = [self.noise(18.0)[::step, ::step].ravel() for _ in range(2)]
+            grid = (grid + bend * np.stack(moved, axis=1)) % self.side
+        tree = cKDTree(centres % self.side, boxsize=np.array([self.side, self.side]))
+        distance = np.asarray(tree.query(grid, k=3)[0])
+        wall = (distance[:, 1] - distance[:, 0]) / 2
+        if round_by:
+            third = (distance[:, 2] - distance[:, 0]) / 2
+            wall = np.maximum(wall - round_by * np.exp(-((third / (2.2 * round_by)) ** 2)), 0)
+        return enlarge(wall.astype(np.float32).reshape(m, m), step, step)
 
     def draw(self, polygons: Float, values: npt.ArrayLike, onto: Any) -> None:
         """Fill polygons, float32 (m, corners, 2) in µm, on a Pillow "L" image, wrapped."""
@@ -98,7 +120,7 @@ class Canvas:
         ):
             for dx in _wraps(x0, x1, self.n):
                 for dy in _wraps(y0, y1, self.n):
-                    moved = polygon + (dx, dy) if dx or dy else polygon
+                    moved = polygon + np.array([dx, dy], np.float32) if dx or dy else polygon
                     pen.polygon(moved.ravel().tolist(), fill=int(shade))
 
     def nuclei(
@@ -138,7 +160,7 @@ class Canvas:
         dense = ndimage.gaussian_filter(dense, 0.35 / self.mpp, mode="wrap", truncate=3.0)
         inside = np.minimum(dense, 1.0)
         rim = np.clip(4.0 * inside * (1.0 - inside), 0.0, 1.0)
-        grain = 1.0 + chromatin * self.noise(0.7) + 0.5 * chromatin * rim
+        grain = 1.0 + chromatin * self._grain(0.7) + 0.5 * chromatin * rim
         self.h += stain * dense * np.maximum(grain, 0.25) - self.h * inside
         self.e *= 1.0 - 0.55 * inside
 
@@ -149,9 +171,21 @@ class Canvas:
         out = np.empty((self.n, self.n, 2), np.uint8)
         for c, plane in enumerate((self.h, self.e)):
             soft = ndimage.gaussian_filter(plane, blur_um / self.mpp, mode="wrap", truncate=3.0)
-            soft += grain * (0.2 + soft) * self.rng.standard_normal(soft.shape, np.float32)
+            soft += grain * (0.2 + soft) * self._grain(0.0)
             out[..., c] = np.clip(soft * UNIT + 0.5, 0, 255)
         return out
+
+
+@lru_cache(maxsize=4)
+def _fine_noise(n: int, sigma_px: float) -> Float:
+    """Periodic noise of variance 1, float32 (n, n)."""
+    from scipy import ndimage
+
+    square = np.random.default_rng(n).standard_normal((n, n), np.float32)
+    if sigma_px:
+        square = ndimage.gaussian_filter(square, sigma_px, mode="wrap", truncate=3.0)
+        square /= square.std()
+    return square
 
 
 def blobs(

@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import TypedDict, Unpack
 
 import numpy as np
 import numpy.typing as npt
@@ -153,9 +154,9 @@ class SlideDrawing:
         only = self._only_area(x, y, w, h)
         if only is not None:
             return self._textured(only, x, y, w, h)
-        area = self._area_at(np.arange(x, x + w)[None, :], np.arange(y, y + h)[:, None])
+        area = self._area_grid(x, y, w, h)
         out = np.empty((h, w), np.uint32)
-        for number in np.unique(area).tolist():
+        for number in (np.flatnonzero(np.bincount(area.ravel() - NOWHERE)) + NOWHERE).tolist():
             mask = area == number
             rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
             r, c = slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
@@ -167,9 +168,9 @@ class SlideDrawing:
 
     def _only_area(self, x: int, y: int, w: int, h: int) -> int | None:
         """The area that fills a part, or None if there may be several."""
-        xs = np.arange(x, x + w + PROBE_PX, PROBE_PX) * self.mpp
-        ys = np.arange(y, y + h + PROBE_PX, PROBE_PX) * self.mpp
-        area, border = self.areas.at(*np.meshgrid(xs, ys))
+        xs = np.arange(x, x + w + PROBE_PX, PROBE_PX) * np.float64(self.mpp)
+        ys = np.arange(y, y + h + PROBE_PX, PROBE_PX) * np.float64(self.mpp)
+        area, border = self.areas.on_grid(xs, ys)
         first = int(area[0, 0])
         # Half the diagonal of a cell of the probe, and of a block of `_area_at`.
         reach = 0.75 * PROBE_PX * self.mpp + self._block() * self.mpp
@@ -190,23 +191,24 @@ class SlideDrawing:
     def _area_at(
         self, x: npt.NDArray[np.number], y: npt.NDArray[np.number]
     ) -> npt.NDArray[np.int64]:
-        """The number of the area of each pixel, worked out once a block of 1 µm."""
+        """The number of the area of each pixel, the same all over a block."""
         block = self._block()
-        bx, by = np.floor_divide(x, block), np.floor_divide(y, block)
-        if x.ndim == 2 and x.shape[0] == 1 and y.ndim == 2 and y.shape[1] == 1:
-            ux, to_x = np.unique(bx, return_inverse=True)
-            uy, to_y = np.unique(by, return_inverse=True)
-            gx, gy = np.meshgrid(ux, uy)
-            area = self._area_of_block(gx, gy)
-            return area[np.ix_(to_y.ravel(), to_x.ravel())]
-        return self._area_of_block(bx, by)
+        side = block * self.mpp
+        return self.areas.at(
+            (np.floor_divide(x, block) + 0.5) * side, (np.floor_divide(y, block) + 0.5) * side
+        )
 
-    def _area_of_block(
-        self, bx: npt.NDArray[np.number], by: npt.NDArray[np.number]
-    ) -> npt.NDArray[np.int64]:
-        side = self._block() * self.mpp
-        area, _ = self.areas.at((bx + 0.5) * side, (by + 0.5) * side)
-        return area
+    def _area_grid(self, x: int, y: int, w: int, h: int) -> npt.NDArray[np.int64]:
+        """The same for all pixels of a rectangle."""
+        block = self._block()
+        left, top = x // block, y // block
+        columns = np.arange(left, (x + w - 1) // block + 1)
+        rows = np.arange(top, (y + h - 1) // block + 1)
+        side = np.float64(block * self.mpp)
+        area, _ = self.areas.on_grid((columns + 0.5) * side, (rows + 0.5) * side)
+        whole = np.repeat(np.repeat(area, block, axis=0), block, axis=1)
+        dx, dy = x - left * block, y - top * block
+        return whole[dy : dy + h, dx : dx + w]
 
     def _block(self) -> int:
         """Pixels that share one answer: no border is drawn finer than 1 µm."""
@@ -236,7 +238,7 @@ class SlideDrawing:
 
     def _centres(self, mpp: float) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
         """Level-0 x and y of the middles of a coarse map's pixels."""
-        scale = mpp / self.mpp
+        scale = np.float64(mpp / self.mpp)
         w, h = (max(1, math.ceil(side / scale - 1e-6)) for side in self.size)
         return (np.arange(w) + 0.5) * scale, (np.arange(h) + 0.5) * scale
 
@@ -245,62 +247,86 @@ class SlideDrawing:
         return np.array([0, *(LABELS.index(name) for name in self.areas.tissues)], np.uint8)
 
 
-def draw_slide(
-    size: tuple[int, int],
-    *,
-    mpp: float = 0.5,
-    seed: int = 0,
-    layout: Layout = None,
-    stain: Stain | None = None,
-    artefacts: tuple[str | Artefact | OutOfFocus, ...] = (),
-    pieces: int = 1,
-) -> SlideDrawing:
-    """A made-up slide, nothing of it drawn yet.
+class DrawingOptions(TypedDict, total=False):
+    """What a made-up slide shows; all may be left out.
+
+    Attributes
+    ----------
+    mpp : float
+        µm per pixel, 0.05 to 10; 0.5.
+    seed : int
+        Of all places; also of the stain, where none is given; 0.
+    layout : sequence of str, or of rows of str, or None
+        Names of tissues: strewn as irregular areas (None: all of them). Or rows of names: a
+        board of equal rectangles over the whole slide, "glass" for none.
+    pieces : int
+        Of tissue on the glass; 1. Not with a board.
+    area_um : float
+        About how wide an area of one tissue is; by default a third of the slide's shorter
+        side, 300 to 1600 µm.
+    stain : Stain
+        By default a mild variation of H&E, by the seed.
+    artefacts : sequence of str or of objects
+        Names in `pathsearch.testing.artefacts.NAMES`, placed by the seed; a name may come
+        several times. Or the objects of that module.
+    """
+
+    mpp: float
+    seed: int
+    layout: Layout
+    pieces: int
+    area_um: float
+    stain: Stain
+    artefacts: Sequence[str | Artefact | OutOfFocus]
+
+
+def draw_slide(size: tuple[int, int], **options: Unpack[DrawingOptions]) -> SlideDrawing:
+    """A made-up slide that is in no file; parts of it are drawn when they are asked for.
 
     Parameters
     ----------
     size : tuple of int
         Width and height, pixels.
-    mpp : float
-        µm per pixel, 0.05 to 10.
-    seed : int
-        Of all places; also of the stain, where none is given.
-    layout : sequence of str, or of rows of str, optional
-        Names of tissues: strewn as irregular areas (all of `TISSUES` by default); or rows
-        of names: a board of equal rectangles over the whole slide, "glass" for none.
-    stain : Stain, optional
-        A mild variation of H&E, by the seed.
-    artefacts : tuple of str or of objects
-        Names of `pathsearch.testing.artefacts`, placed by the seed, or the objects.
-    pieces : int
-        Of tissue on the glass; not with a board.
+    **options
+        See `DrawingOptions`.
+
+    Raises
+    ------
+    ValueError
+        A name, a size or a resolution that there is not; the message says which.
     """
     width, height = size
     if width < 1 or height < 1:
         raise ValueError(f"a slide has at least one pixel, not {width} x {height}")
+    mpp = float(options.get("mpp", 0.5))
     if not 0.05 <= mpp <= 10:
         raise ValueError(f"mpp must be 0.05 to 10, not {mpp:g}")
+    seed = int(options.get("seed", 0))
     side_um = (width * mpp, height * mpp)
-    areas = _areas(layout, side_um, seed, pieces)
+    areas = _areas(options, side_um, seed)
     unknown = sorted(set(areas.tissues) - set(LABELS))
     if unknown:
         raise ValueError(f"no tissue is called {unknown[0]!r}; there are {', '.join(LABELS)}")
+    artefacts = options.get("artefacts", ())
     named = tuple(a for a in artefacts if isinstance(a, str))
     given = tuple(a for a in artefacts if not isinstance(a, str))
     return SlideDrawing(
         (int(width), int(height)),
-        float(mpp),
-        int(seed),
+        mpp,
+        seed,
         areas,
-        stain or Stain.varied(seed, 0.35),
+        options.get("stain") or Stain.varied(seed, 0.5),
         (*made_artefacts(named, side_um, seed), *given),
     )
 
 
-def _areas(layout: Layout, side_um: tuple[float, float], seed: int, pieces: int) -> Areas:
+def _areas(options: DrawingOptions, side_um: tuple[float, float], seed: int) -> Areas:
+    layout = options.get("layout")
     names = list(layout) if layout is not None else [name for name in LABELS if name != GLASS]
-    if names and not isinstance(names[0], str):
+    if not names:
+        raise ValueError("a layout names at least one tissue")
+    if not isinstance(names[0], str):
         return Board(side_um, [list(row) for row in names])
-    strewn = tuple(str(name) for name in names)
-    area_um = float(np.clip(min(side_um) / 2.9, 300.0, 1600.0))
-    return Patchwork(side_um, strewn, seed, area_um, pieces)
+    usual = float(np.clip(min(side_um) / 2.9, 300.0, 1600.0))
+    area_um = max(float(options.get("area_um", usual)), 50.0)
+    return Patchwork(side_um, tuple(map(str, names)), seed, area_um, options.get("pieces", 1))

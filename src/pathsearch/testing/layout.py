@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -27,8 +27,25 @@ class Areas(Protocol):
         """What each area holds, by its number."""
         ...
 
-    def at(self, x: Float, y: Float) -> tuple[Ints, Float]:
-        """The area of each place, `NOWHERE` on glass, and µm to its border, at least."""
+    def at(self, x: Float, y: Float) -> Ints:
+        """The area of each place; `NOWHERE` on glass."""
+        ...
+
+    def on_grid(self, xs: Float, ys: Float) -> tuple[Ints, Float]:
+        """The area at each point of a grid, and how far its border is at least.
+
+        Parameters
+        ----------
+        xs, ys : float64 arrays, shapes (w,) and (h,)
+            Rising.
+
+        Returns
+        -------
+        int64 array, shape (h, w)
+            What `at` answers.
+        float64 array, shape (h, w)
+            µm without another area.
+        """
         ...
 
 
@@ -82,25 +99,50 @@ class Patchwork:
         object.__setattr__(self, "_sites", sites)
         object.__setattr__(self, "_noise", rng.uniform(-1, 1, (6, 64, 64)))
 
-    def at(self, x: Float, y: Float) -> tuple[Ints, Float]:
-        """The area of each place, `NOWHERE` on glass, and µm to its border, at least."""
-        wx, wy = self._warped(np.asarray(x, np.float64), np.asarray(y, np.float64))
-        depth = _depth(wx, wy, self._ellipses)
+    def at(self, x: Float, y: Float) -> Ints:
+        """The area of each place; `NOWHERE` on glass."""
+        x, y = np.asarray(x, np.float64), np.asarray(y, np.float64)
+        wx, wy = self._warped(x, y, _smooth)
         rows, columns = self._sites.shape[:2]
-        ci = np.clip(np.floor(wy / self.area_um).astype(np.int64) + 1, 1, rows - 2)
-        cj = np.clip(np.floor(wx / self.area_um).astype(np.int64) + 1, 1, columns - 2)
-        nearest, second = np.full(wx.shape, np.inf), np.full(wx.shape, np.inf)
+        ci, cj = self._cell(wy, rows), self._cell(wx, columns)
+        nearest = np.full(wx.shape, np.inf)
         area = np.zeros(wx.shape, np.int64)
         for step in range(9):
             i, j = ci + step // 3 - 1, cj + step % 3 - 1
             distance = np.hypot(self._sites[i, j, 0] - wx, self._sites[i, j, 1] - wy)
+            area = np.where(distance < nearest, i * columns + j, area)
+            nearest = np.minimum(distance, nearest)
+        return np.where(_depth(wx, wy, self._ellipses) > 0, area, NOWHERE)
+
+    def on_grid(self, xs: Float, ys: Float) -> tuple[Ints, Float]:
+        """The area at each point of a grid, and how far its border is; see `Areas`."""
+        wx, wy = self._warped(xs[None, :], ys[:, None], _smooth_on_grid)
+        depth = _depth(wx, wy, self._ellipses)
+        near = self._sites_near(wx, wy)
+        nearest, second = np.full(wx.shape, np.inf), np.full(wx.shape, np.inf)
+        area = np.zeros(wx.shape, np.int64)
+        sites = self._sites.reshape(-1, 2)
+        for number in near.tolist():
+            distance = np.hypot(sites[number, 0] - wx, sites[number, 1] - wy)
             closer = distance < nearest
-            second = np.minimum(second, np.where(closer, nearest, distance))
-            area = np.where(closer, i * columns + j, area)
-            nearest = np.where(closer, distance, nearest)
+            np.minimum(second, np.where(closer, nearest, distance), out=second)
+            area[closer] = number
+            np.minimum(nearest, distance, out=nearest)
         inside = depth > 0
         border = np.where(inside, np.minimum(depth, (second - nearest) / 2), -depth)
         return np.where(inside, area, NOWHERE), border / STEEPEST
+
+    def _sites_near(self, wx: Float, wy: Float) -> Ints:
+        """The areas that may be first or second at some of these places."""
+        low = np.array([wx.min(), wy.min()])
+        high = np.array([wx.max(), wy.max()])
+        away = np.linalg.norm(self._sites.reshape(-1, 2) - (low + high) / 2, axis=1)
+        reach = np.partition(away, 1)[1] + float(np.linalg.norm(high - low))
+        return np.flatnonzero(away <= reach)
+
+    def _cell(self, at: Float, count: int) -> Ints:
+        """Row or column of the cell that a place is in, with a neighbour on either side."""
+        return np.clip(np.floor(at / self.area_um).astype(np.int64) + 1, 1, count - 2)
 
     def _place_pieces(self, rng: np.random.Generator) -> Float:
         """Centre and radii of each piece, float64 (pieces, 4), µm."""
@@ -115,7 +157,7 @@ class Patchwork:
             centres, radii = centres[:, ::-1], radii[:, ::-1]
         return np.concatenate([centres, radii], axis=1)
 
-    def _warped(self, x: Float, y: Float) -> tuple[Float, Float]:
+    def _warped(self, x: Float, y: Float, smooth: _Noise) -> tuple[Float, Float]:
         """Places moved by a smooth noise, so that borders wave and outlines are ragged."""
         swing = min(self.area_um, 900.0)
         # (pitch, reach) of each octave, µm.
@@ -123,7 +165,7 @@ class Patchwork:
         moved = [x, y]
         for k, (pitch, reach) in enumerate(octaves):
             for axis in (0, 1):
-                moved[axis] = moved[axis] + reach * _smooth(self._noise[2 * k + axis], x, y, pitch)
+                moved[axis] = moved[axis] + reach * smooth(self._noise[2 * k + axis], x, y, pitch)
         return moved[0], moved[1]
 
 
@@ -154,18 +196,27 @@ class Board:
         """What each area holds, by its number."""
         return tuple(name for row in self.rows for name in row)
 
-    def at(self, x: Float, y: Float) -> tuple[Ints, Float]:
-        """The area of each place, `NOWHERE` on glass, and µm to its border, at least."""
+    def at(self, x: Float, y: Float) -> Ints:
+        """The area of each place; `NOWHERE` on glass."""
+        i, j = self._cell(y, 1), self._cell(x, 0)
+        return self._numbers()[i, j]
+
+    def on_grid(self, xs: Float, ys: Float) -> tuple[Ints, Float]:
+        """The area at each point of a grid, and how far its border is; see `Areas`."""
         rows, columns = len(self.rows), len(self.rows[0])
-        u = np.asarray(x, np.float64) * columns / self.side_um[0]
-        v = np.asarray(y, np.float64) * rows / self.side_um[1]
-        j = np.clip(np.floor(u), 0, columns - 1).astype(np.int64)
-        i = np.clip(np.floor(v), 0, rows - 1).astype(np.int64)
-        area = i * columns + j
-        bare = np.array([name == "glass" for name in self.tissues])
-        across = np.minimum(np.abs(u - j), np.abs(j + 1 - u)) * self.side_um[0] / columns
-        down = np.minimum(np.abs(v - i), np.abs(i + 1 - v)) * self.side_um[1] / rows
-        return np.where(bare[area], NOWHERE, area), np.minimum(across, down)
+        area = self.at(xs[None, :], ys[:, None])
+        across = _to_whole(xs * columns / self.side_um[0]) * self.side_um[0] / columns
+        down = _to_whole(ys * rows / self.side_um[1]) * self.side_um[1] / rows
+        return area, np.minimum(across[None, :], down[:, None])
+
+    def _cell(self, at: Float, axis: int) -> Ints:
+        count = len(self.rows[0]) if axis == 0 else len(self.rows)
+        place = np.floor(np.asarray(at, np.float64) * count / self.side_um[axis])
+        return np.clip(place, 0, count - 1).astype(np.int64)
+
+    def _numbers(self) -> Ints:
+        names = np.asarray(self.rows)
+        return np.where(names == "glass", NOWHERE, np.arange(names.size).reshape(names.shape))
 
 
 def _depth(x: Float, y: Float, ellipses: Float) -> Float:
@@ -178,15 +229,36 @@ def _depth(x: Float, y: Float, ellipses: Float) -> Float:
     return best
 
 
+def _to_whole(at: Float) -> Float:
+    """Distance to the nearest whole number."""
+    distance: Float = np.abs(at - np.round(at))
+    return distance
+
+
 def _smooth(grid: Float, x: Float, y: Float, pitch: float) -> Float:
     """Values of a periodic grid between its points, with a continuous derivative."""
-    n = len(grid)
-    u, v = x / pitch, y / pitch
-    j, i = np.floor(u).astype(np.int64), np.floor(v).astype(np.int64)
-    fu, fv = u - j, v - i
-    fu, fv = fu * fu * (3 - 2 * fu), fv * fv * (3 - 2 * fv)
-    j0, j1, i0, i1 = j % n, (j + 1) % n, i % n, (i + 1) % n
+    (j0, j1, fu), (i0, i1, fv) = _between(x, pitch, len(grid)), _between(y, pitch, len(grid))
     top = grid[i0, j0] * (1 - fu) + grid[i0, j1] * fu
     low = grid[i1, j0] * (1 - fu) + grid[i1, j1] * fu
     mixed: Float = top * (1 - fv) + low * fv
     return mixed
+
+
+def _smooth_on_grid(grid: Float, x: Float, y: Float, pitch: float) -> Float:
+    """The same for x of shape (1, w) and y of (h, 1), an axis after the other."""
+    j0, j1, fu = _between(x[0], pitch, len(grid))
+    i0, i1, fv = _between(y[:, 0], pitch, len(grid))
+    rows = grid[i0] * (1 - fv)[:, None] + grid[i1] * fv[:, None]
+    mixed: Float = rows[:, j0] * (1 - fu) + rows[:, j1] * fu
+    return mixed
+
+
+def _between(at: Float, pitch: float, n: int) -> tuple[Ints, Ints, Float]:
+    """The two points of a periodic grid around a place, and the weight of the second."""
+    place = at / pitch
+    low = np.floor(place).astype(np.int64)
+    part = place - low
+    return low % n, (low + 1) % n, part * part * (3 - 2 * part)
+
+
+_Noise = Callable[[Float, Float, Float, float], Float]

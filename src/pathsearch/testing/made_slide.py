@@ -5,16 +5,21 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
-from typing import Literal
+from typing import Any, Unpack
 
 import numpy as np
 import numpy.typing as npt
 
-from pathsearch.testing.artefacts import Artefact, OutOfFocus
-from pathsearch.testing.drawing import Layout, SlideDrawing, draw_slide
-from pathsearch.testing.pyramid import TiffOptions, write_pyramid
-from pathsearch.testing.stain import Stain
+from pathsearch.testing.drawing import DrawingOptions, SlideDrawing, draw_slide
+from pathsearch.testing.pyramid import (
+    Compression,
+    Subsampling,
+    TiffOptions,
+    Vendor,
+    write_pyramid,
+)
 
 #: Levels are added until both sides are at most this many pixels.
 COARSEST_PX = 1024
@@ -52,6 +57,9 @@ class MadeSlide:
         """The tissues that may occur."""
         return self.drawing.labels
 
+    def __fspath__(self) -> str:
+        return str(self.path)
+
     def label_at(self, x: float, y: float) -> str:
         """What lies at a place, level-0 pixels: a tissue's name or "glass"."""
         return self.drawing.label_at(x, y)
@@ -67,83 +75,94 @@ class MadeSlide:
         return self.drawing.patch_labels(xy, footprint)
 
 
-def make_slide(
-    path: str | os.PathLike[str],
-    *,
-    size: tuple[int, int] = (2048, 2048),
-    mpp: float = 0.5,
-    seed: int = 0,
-    layout: Layout = None,
-    stain: Stain | None = None,
-    artefacts: Sequence[str | Artefact | OutOfFocus] = (),
-    pieces: int = 1,
-    downsamples: Sequence[float] | None = None,
-    tile: int = 256,
-    compression: Literal["jpeg", "deflate", "none"] = "jpeg",
-    quality: int = 85,
-    subsampling: Literal["420", "422", "444"] = "420",
-    vendor: Literal["generic", "aperio"] = "generic",
-    stated_mpp: float | None | Literal["same"] = "same",
-    threads: int = 0,
-) -> MadeSlide:
+class SlideOptions(DrawingOptions, total=False):
+    """What a made-up slide shows (see `DrawingOptions`) and how its file is written.
+
+    Attributes
+    ----------
+    size : tuple of int
+        Width and height, level-0 pixels; 2048 x 2048.
+    downsamples : sequence of float
+        Of the levels, from 1 on; need not be whole. By default 1, 4, 16, … until the
+        coarsest has sides of at most 1024 pixels.
+    tile : int
+        Side of a tile, a multiple of 16; 256.
+    compression : {'jpeg', 'deflate', 'none'}
+    quality : int
+        Of JPEG; 85.
+    subsampling : {'420', '422', '444'}
+        Of JPEG's colours.
+    vendor : {'generic', 'aperio'}
+        Whose TIFF it resembles. Aperio's should be called ``.svs``.
+    private_images : bool
+        Add a label and a macro image, which nobody may show (Aperio only).
+    stated_mpp : float or None
+        The resolution that the file states, where it is not the true one; None: it states
+        none.
+    threads : int
+        That draw; 0, the default, for one a core.
+    """
+
+    size: tuple[int, int]
+    downsamples: Sequence[float]
+    tile: int
+    compression: Compression
+    quality: int
+    subsampling: Subsampling
+    vendor: Vendor
+    private_images: bool
+    stated_mpp: float | None
+    threads: int
+
+
+def make_slide(path: str | os.PathLike[str], **options: Unpack[SlideOptions]) -> MadeSlide:
     """Draw a slide and write it as a tiled pyramid that OpenSlide opens.
 
-    The same arguments give the same bytes, whatever the number of threads. Memory holds a
+    The same options give the same pixels, whatever the number of threads. Memory holds a
     few rows of tiles, whatever the size.
 
     Parameters
     ----------
     path : path
-        Overwritten if it is there. By the vendor's custom ``.tiff`` or ``.svs``.
-    size : tuple of int
-        Width and height, level-0 pixels.
-    mpp : float
-        µm per pixel that the tissue is drawn at.
-    seed : int
-        Of the places of everything, and of the stain where none is given.
-    layout, stain, artefacts, pieces
-        See `pathsearch.testing.draw_slide`.
-    downsamples : sequence of float, optional
-        Of the levels, from 1 on; need not be whole. By default 1, 4, 16, … until the
-        coarsest has sides of at most 1024 pixels.
-    tile : int
-        Side of a tile, a multiple of 16.
-    compression : {'jpeg', 'deflate', 'none'}
-    quality : int
-        Of JPEG.
-    subsampling : {'420', '422', '444'}
-        Of JPEG's colours.
-    vendor : {'generic', 'aperio'}
-    stated_mpp : float, None or 'same'
-        The resolution that the file states; None states none.
-    threads : int
-        That draw; 0 for one a core.
+        Overwritten if it is there.
+    **options
+        See `SlideOptions`.
 
     Returns
     -------
     MadeSlide
+
+    Raises
+    ------
+    ValueError
+        An option that does not fit; the message says which.
     """
-    if tile < 16 or tile % 16:
-        raise ValueError(f"a TIFF tile's side is a multiple of 16, not {tile}")
-    levels = tuple(float(d) for d in downsamples) if downsamples else default_levels(size)
-    if levels[0] != 1.0 or any(b <= a for a, b in zip(levels, levels[1:], strict=False)):
+    size = options.get("size", (2048, 2048))
+    levels = tuple(float(d) for d in options.get("downsamples", ())) or default_levels(size)
+    if levels[0] != 1.0 or any(finer >= coarser for finer, coarser in pairwise(levels)):
         raise ValueError(f"downsamples rise from 1, not {levels}")
-    drawing = draw_slide(
-        size,
-        mpp=mpp,
-        seed=seed,
-        layout=layout,
-        stain=stain,
-        artefacts=tuple(artefacts),
-        pieces=pieces,
+    drawing = draw_slide(size, **_drawing_part(options))
+    stored = TiffOptions(
+        tile=options.get("tile", 256),
+        compression=options.get("compression", "jpeg"),
+        quality=options.get("quality", 85),
+        subsampling=options.get("subsampling", "420"),
+        vendor=options.get("vendor", "generic"),
+        private_images=options.get("private_images", False),
+        stated_mpp=options.get("stated_mpp", drawing.mpp),
     )
-    threads = threads or os.cpu_count() or 1
+    threads = options.get("threads", 0) or os.cpu_count() or 1
     drawing.prepare(threads)
-    stated = mpp if stated_mpp == "same" else stated_mpp
-    options = TiffOptions(tile, compression, quality, subsampling, vendor, stated)
     target = Path(path)
-    write_pyramid(target, drawing.pixels, drawing.size, levels, options, threads)
+    write_pyramid(target, drawing.pixels, drawing.size, levels, stored, threads)
     return MadeSlide(target, drawing, levels)
+
+
+def _drawing_part(options: SlideOptions) -> DrawingOptions:
+    """The options that `draw_slide` takes."""
+    part: Any = {k: v for k, v in options.items() if k in DrawingOptions.__annotations__}
+    found: DrawingOptions = part
+    return found
 
 
 def default_levels(size: tuple[int, int]) -> tuple[float, ...]:

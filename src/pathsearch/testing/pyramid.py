@@ -13,14 +13,19 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
 
 Pixels = npt.NDArray[np.uint8]
 Draw = Callable[[int, int, int, int], Pixels]
+
+Compression = Literal["jpeg", "deflate", "none"]
+Subsampling = Literal["420", "422", "444"]
+Vendor = Literal["generic", "aperio"]
 
 #: Sizes beyond this need BigTIFF: half of what 32-bit offsets reach.
 CLASSIC_PIXELS = 2**31
@@ -41,16 +46,35 @@ class TiffOptions:
         Of JPEG's colours.
     vendor : {'generic', 'aperio'}
         Whose TIFF it resembles.
+    private_images : bool
+        Add a label and a macro image (Aperio only).
     stated_mpp : float or None
         The resolution that the file states; None states none.
+
+    Raises
+    ------
+    ValueError
+        A value that TIFF has not.
     """
 
     tile: int = 256
-    compression: str = "jpeg"
+    compression: Compression = "jpeg"
     quality: int = 85
-    subsampling: str = "420"
-    vendor: str = "generic"
+    subsampling: Subsampling = "420"
+    vendor: Vendor = "generic"
+    private_images: bool = False
     stated_mpp: float | None = 0.5
+
+    def __post_init__(self) -> None:
+        if self.tile < 16 or self.tile % 16:
+            raise ValueError(f"a TIFF tile's side is a multiple of 16, not {self.tile}")
+        for value, kind in (
+            (self.compression, Compression),
+            (self.subsampling, Subsampling),
+            (self.vendor, Vendor),
+        ):
+            if value not in get_args(kind):
+                raise ValueError(f"{value!r} is none of {', '.join(get_args(kind))}")
 
 
 def write_pyramid(
@@ -77,20 +101,29 @@ def write_pyramid(
     """
     import tifffile
 
-    sizes = [(max(1, int(size[0] / d)), max(1, int(size[1] / d))) for d in downsamples]
+    sizes = [size]
+    for finer, coarser in pairwise(downsamples):
+        # Level by level, as they are made: each pixel has all of its source pixels.
+        ratio = coarser / finer
+        sizes.append((whole_spans(sizes[-1][0], ratio), whole_spans(sizes[-1][1], ratio)))
+        if 0 in sizes[-1]:
+            raise ValueError(f"a level shrunk {coarser:g} times would have no pixels")
     with ExitStack() as stack:
-        coarser: list[_Level] = []
+        levels: list[_Level] = []
         for k in range(len(sizes) - 1, 0, -1):
             spool = stack.enter_context(tempfile.TemporaryFile())
             ratio = downsamples[k] / downsamples[k - 1]
-            coarser.insert(0, _Level(sizes[k], ratio, options, spool, coarser[:1]))
+            levels.insert(0, _Level(sizes[k], ratio, options, spool, levels[:1]))
         pool = stack.enter_context(ThreadPoolExecutor(max(1, threads)))
         big = size[0] * size[1] > CLASSIC_PIXELS
         with tifffile.TiffWriter(path, bigtiff=big) as tiff:
-            tiles = _finest(draw, size, options, pool, coarser[:1])
+            tiles = _finest(draw, size, options, pool, levels[:1])
             _write_level(tiff, tiles, sizes[0], 0, options, downsamples)
-            for k, level in enumerate(coarser, start=1):
+            for k, level in enumerate(levels, start=1):
+                level.finish()
                 _write_level(tiff, level.tiles(), sizes[k], k, options, downsamples)
+            if options.private_images:
+                _write_private_images(tiff)
 
 
 def _finest(
@@ -112,9 +145,10 @@ def _finest(
         if coarser:
             band = np.concatenate([pixels for pixels, _ in row], axis=1)
             coarser[0].feed(band[: size[1] - y, : size[0]])
+            # Before the last tiles are handed out: the writer asks for no more than those.
+            if y + side >= size[1]:
+                coarser[0].finish()
         yield from (data for _, data in row)
-    if coarser:
-        coarser[0].finish()
 
 
 class _Level:
@@ -142,8 +176,7 @@ class _Level:
     def feed(self, band: Pixels) -> None:
         """Take the next rows of the finer level."""
         waiting = np.concatenate([self._waiting, band]) if self._waiting.size else band
-        ready = int((self._first + len(waiting)) / self._ratio + 1e-9)
-        ready = min(ready, self._size[1])
+        ready = whole_spans(self._first + len(waiting), self._ratio)
         if ready > self._made:
             start = self._made * self._ratio - self._first
             rows = shrink(waiting, start, ready - self._made, self._ratio)
@@ -158,8 +191,6 @@ class _Level:
         if self._rows:
             self._write(np.concatenate(self._rows))
             self._rows = []
-        if self._coarser:
-            self._coarser[0].finish()
 
     def tiles(self) -> Iterator[bytes]:
         """The compressed tiles, in order."""
@@ -190,6 +221,11 @@ class _Level:
                 self._lengths.append(len(data))
 
 
+def whole_spans(length: int, ratio: float) -> int:
+    """How many spans of `ratio` lie wholly in a length."""
+    return int(length / ratio + 1e-9)
+
+
 def shrink(rows: Pixels, start: float, count: int, ratio: float) -> Pixels:
     """Means over spans of rows, by exact area.
 
@@ -212,14 +248,19 @@ def shrink(rows: Pixels, start: float, count: int, ratio: float) -> Pixels:
         first = round(start)
         cut = rows[first : first + count * whole]
         sums = cut.reshape(count, whole, *rows.shape[1:]).sum(axis=1, dtype=np.uint32)
-        return ((sums + whole // 2) // whole).astype(np.uint8)
+        return _rounded(sums / whole)
     total = np.zeros((len(rows) + 1, *rows.shape[1:]), np.float64)
     np.cumsum(rows, axis=0, out=total[1:])
     edges = np.clip(start + np.arange(count + 1) * ratio, 0, len(rows))
     low = np.minimum(edges.astype(np.intp), len(rows) - 1)
     part = (edges - low)[:, None, None]
     at = total[low] * (1 - part) + total[low + 1] * part
-    return np.rint(np.diff(at, axis=0) / ratio).astype(np.uint8)
+    return _rounded(np.diff(at, axis=0) / ratio)
+
+
+def _rounded(values: npt.NDArray[np.floating]) -> Pixels:
+    pixels: Pixels = np.rint(values).astype(np.uint8)
+    return pixels
 
 
 def _compressed(pixels: Pixels, options: TiffOptions) -> bytes:
@@ -286,3 +327,19 @@ def _aperio_description(size: tuple[int, int], number: int, options: TiffOptions
         magnification = 10.0 / options.stated_mpp
         text += f"|AppMag = {magnification:g}|MPP = {options.stated_mpp:.6g}"
     return text
+
+
+def _write_private_images(tiff: Any) -> None:
+    """A label and a macro image, plain colours that are nowhere on the slide."""
+    for name, colour in (("label", (255, 0, 255)), ("macro", (0, 255, 255))):
+        pixels = np.full((96, 128, 3), colour, np.uint8)
+        tiff.write(
+            pixels,
+            photometric="rgb",
+            compression=None,
+            rowsperstrip=96,
+            subfiletype=1 if name == "label" else 9,
+            metadata=None,
+            software="",
+            description=f"Aperio Image Library v12.0.15\r\n{name} 128x96",
+        )

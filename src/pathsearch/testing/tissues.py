@@ -9,6 +9,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Callable
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -41,8 +42,7 @@ def muscle(c: Canvas) -> None:
 def fat(c: Canvas) -> None:
     """Empty round cells with thin walls, few flat nuclei."""
     centres = c.scatter(68.0, 0.24)
-    wall, _ = c.cells(centres)
-    # Where three cells meet there is a little more.
+    wall = c.cells(centres, bend=3.5, round_by=3.0)
     line = np.exp(-((wall / 1.1) ** 2))
     c.e += 0.36 * line * np.clip(1 + 0.3 * c.noise(6.0), 0.3, None) + 0.012
     c.h += 0.05 * line
@@ -68,7 +68,7 @@ def lymphocytes(c: Canvas) -> None:
 def tumour(c: Canvas) -> None:
     """Nests of large, crowded, uneven nuclei between thin septa."""
     nests = c.scatter(118.0, 0.3)
-    wall, _ = c.cells(nests)
+    wall = c.cells(nests)
     wall = wall + 4.0 * c.noise(14.0)
     septum = 1.0 / (1.0 + np.exp((wall - 7.0) / 1.0))
     c.e += 0.40 + 0.12 * septum * (1 + 0.5 * c.noise(1.2, 6.0)) + 0.05 * c.noise(2.5)
@@ -118,8 +118,8 @@ def glands(c: Canvas) -> None:
     droplets = 1.0 / (1.0 + np.exp(-2.5 * (c.noise(3.2) - 0.1)))
     c.e = c.e * (1 - outer) + outer * (0.42 - inner * (0.14 + 0.16 * droplets))
     c.h = c.h * (1 - outer) + outer * (0.22 - inner * 0.06)
-    for plane in (c.h, c.e):
-        plane *= 1 - 0.93 * lumen
+    c.h *= 1 - 0.93 * lumen
+    c.e *= 1 - 0.93 * lumen
     c.e += 0.10 * lumen * (c.noise(5.0) > 1.2)
     at, turn = _ring(c, centres, radius - 5.5, stretch, angle, step_um=5.4)
     k = len(at)
@@ -263,7 +263,7 @@ def _filled(c: Canvas, polygons: Float, wobble: Float | None) -> Float:
 
 
 def _ring(
-    c: Canvas, centres: Float, radius: Float, stretch: Float, angle: Float, *, step_um: float
+    c: Canvas, centres: Float, radius: Any, stretch: Any, angle: Any, *, step_um: float
 ) -> tuple[Float, Float]:
     """Places along the borders of ellipses and the direction towards their middle."""
     places, turns = [], []
