@@ -7,6 +7,7 @@ from the generator that is passed in, so a view follows from (seed, step).
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch  # noqa: TID253 - this file is reached lazily only
@@ -80,26 +81,34 @@ def random_crops(
     return Crops(torch.stack([row0, row1], dim=1))
 
 
-def cut(patches: torch.Tensor, crops: Crops, view_px: int) -> torch.Tensor:
+def cut(patches: torch.Tensor, crops: Sequence[Crops], view_px: int) -> torch.Tensor:
     """The views' pixels.
 
     Parameters
     ----------
     patches : uint8 tensor, shape (n, h, w, 3)
-    crops : Crops
-        One a patch.
+    crops : sequence of Crops
+        Each holds one view a patch.
     view_px : int
 
     Returns
     -------
-    float32 tensor, shape (n, 3, view_px, view_px), 0..1
+    float32 tensor, shape (views * n, 3, view_px, view_px), 0..1
+        The first view of every patch, then the second of every patch, and so on.
     """
     pixels = patches.permute(0, 3, 1, 2).float().div_(255)
     shape = [len(patches), 3, view_px, view_px]
-    grid = functional.affine_grid(crops.theta.to(pixels.device), shape, align_corners=False)
-    return functional.grid_sample(
-        pixels, grid, mode="bilinear", padding_mode="reflection", align_corners=False
-    )
+    views = [
+        functional.grid_sample(
+            pixels,
+            functional.affine_grid(crop.theta.to(pixels.device), shape, align_corners=False),
+            mode="bilinear",
+            padding_mode="reflection",
+            align_corners=False,
+        )
+        for crop in crops
+    ]
+    return torch.cat(views)
 
 
 def distort(

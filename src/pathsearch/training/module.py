@@ -117,13 +117,11 @@ class EncoderTraining(pl.LightningModule):
             group["lr"] = self.learning_rate()
         generator = torch.Generator()
         generator.manual_seed(step_seed(settings.seed, self.global_step, self.global_rank))
-        first = batch.crops
-        if first is None:
-            first = self._crops(len(batch.pixels), generator).theta
-        second = self._crops(len(batch.pixels), generator).theta
+        count = len(batch.pixels)
+        first = self._crops(count, generator) if batch.crops is None else Crops(batch.crops)
+        second = self._crops(count, generator)
         with torch.autocast(self.device.type, enabled=False):
-            pixels = torch.cat([batch.pixels, batch.pixels])
-            clean = cut(pixels, Crops(torch.cat([first.cpu(), second])), settings.view_px)
+            clean = cut(batch.pixels, [first, second], settings.view_px)
             views = distort(clean, settings.augment, generator)
         return self._loss(self._standard(views), self._standard(clean), batch)
 
@@ -180,9 +178,9 @@ class EncoderTraining(pl.LightningModule):
         straight = _centred(half.clamp(max=1.0))
         turned = self._crops(len(batch.pixels), generator)
         with torch.autocast(self.device.type, enabled=False):
-            clean = cut(batch.pixels, Crops(straight), settings.view_px)
+            clean = cut(batch.pixels, [Crops(straight)], settings.view_px)
             other = distort(
-                cut(batch.pixels, turned, settings.view_px), settings.augment, generator
+                cut(batch.pixels, [turned], settings.view_px), settings.augment, generator
             )
         maps, ours = self._features(self._standard(clean))
         _, theirs = self._features(self._standard(other))

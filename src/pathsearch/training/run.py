@@ -341,12 +341,21 @@ class _Run:
             "seconds": round(result.seconds, 1),
             "patches": len(pool),
             "figures": {k: round(v, 5) for k, v in result.figures.items()},
-            "settings": self.settings.model_dump(mode="json"),
+            "settings": _without_paths(self.settings),
         }
         config = config.model_copy(update={"notes": notes})
         write_trained(self.out, config, backbone, pool, self.settings)
         for old in [*self.work.glob("pool-*"), *self.work.glob("validation.*")]:
             old.unlink()
+
+
+def _without_paths(settings: TrainSettings) -> dict[str, Any]:
+    """The settings as they may leave this machine: file names without their folders."""
+    found = settings.model_dump(mode="json")
+    for key in ("teacher", "initial"):
+        if found[key] is not None and not str(found[key]).startswith("builtin:"):
+            found[key] = Path(found[key]).name
+    return found
 
 
 def _mpp_range(settings: TrainSettings) -> tuple[float, float]:

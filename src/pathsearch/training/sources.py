@@ -148,7 +148,9 @@ def _on_picture(number: int, source: Source, settings: TrainSettings) -> list[Pl
     places = []
     for scale in settings.picture_scales:
         w, h = round(width * scale), round(height * scale)
-        if min(w, h) * MOST_ENLARGED < size:
+        # Only the finest scale may be enlarged to a patch; a coarser one would repeat it.
+        room = MOST_ENLARGED if scale == max(settings.picture_scales) else 1.0
+        if min(w, h) * room < size:
             continue
         if min(w, h) < size:
             grow = size / min(w, h)

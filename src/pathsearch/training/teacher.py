@@ -79,7 +79,7 @@ def _ask(
 ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
     import torch
 
-    from pathsearch.training.augment import Crops, cut, random_crops
+    from pathsearch.training.augment import cut, random_crops
     from pathsearch.training.module import step_seed
 
     crops, view = settings.teacher_crops, settings.view_px
@@ -92,7 +92,7 @@ def _ask(
         rows = slice(start, start + len(pixels))
         for crop in range(crops):
             where = random_crops(len(pixels), settings.augment, view, settings.patch_px, generator)
-            views = cut(pixels, Crops(where.theta), view).mul_(255).round_().to(torch.uint8)
+            views = cut(pixels, [where], view).mul_(255).round_().to(torch.uint8)
             theta[rows, crop] = where.theta.numpy()
             raw[rows, crop] = teacher.encode(views.permute(0, 2, 3, 1).contiguous().numpy())
         tick(min(start + _BATCH, len(pool)), len(pool))
