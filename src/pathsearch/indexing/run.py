@@ -16,7 +16,7 @@ from pathsearch.errors import (
     SlideError,
     UsageError,
 )
-from pathsearch.indexing.slide_job import SlideJob, Stamp
+from pathsearch.indexing.slide_job import SlideJob, Stamp, slide_opener
 from pathsearch.indexing.sources import Source
 from pathsearch.nouns import Encoder
 
@@ -249,13 +249,14 @@ class _Run:
         """Every slide in turn; True where the user stopped it."""
         for name, path in {(s.root, s.root_path) for s in sources}:
             writer.ensure_root(name, path)
-        job = SlideJob(self.library, writer, self.encoder, self.settings, self.listener.patches)
         try:
-            for source in sources:
-                self.listener.slide(source)
-                outcome = self._one(writer, job, source)
-                self.outcomes.append(outcome)
-                self.listener.outcome(outcome)
+            with slide_opener(self.settings.slides) as opener:
+                job = SlideJob(writer, self.encoder, self.settings, opener, self.listener.patches)
+                for source in sources:
+                    self.listener.slide(source)
+                    outcome = self._one(writer, job, source)
+                    self.outcomes.append(outcome)
+                    self.listener.outcome(outcome)
         except KeyboardInterrupt:
             return True
         return False

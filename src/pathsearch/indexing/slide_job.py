@@ -3,22 +3,53 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, Protocol
 
 import numpy as np
 
-from pathsearch.config import IndexSettings
+from pathsearch.config import IndexSettings, SlideSettings
 from pathsearch.errors import BadTilesError
 from pathsearch.indexing.sources import Source
 from pathsearch.nouns import Array, Encoder, Slide, TileSpec, Tiling
 
 if TYPE_CHECKING:
-    from pathsearch.library import Library, SlideRecord, Writer
+    from pathsearch.library import SlideRecord, Writer
 
 #: Called with the patches done so far and the slide's patches in all.
 Progress = Callable[[int, int], None]
+
+
+class Opener(Protocol):
+    """`pathsearch.slides.open_slide`, or its twin that reads in a child process."""
+
+    def __call__(
+        self,
+        path: Path | str,
+        *,
+        mpp: float | None = None,
+        color: Literal["raw", "srgb"] = "raw",
+        settings: SlideSettings | None = None,
+    ) -> Slide:
+        """Open a slide."""
+        ...
+
+
+@contextmanager
+def slide_opener(settings: SlideSettings) -> Iterator[Opener]:
+    """How a run opens its slides: in a child process, unless the settings say otherwise."""
+    if not settings.isolate:
+        from pathsearch.slides import open_slide
+
+        yield open_slide
+        return
+    from pathsearch.indexing.isolate import SlideProcess
+
+    with SlideProcess(settings.deadline_s) as process:
+        yield process.open_slide
 
 
 @dataclass(frozen=True)
@@ -61,10 +92,10 @@ class Done:
 class SlideJob:
     """Cut, encode and commit one slide under every spec that lacks it."""
 
-    library: Library
     writer: Writer
     encoder: Encoder
     settings: IndexSettings
+    opener: Opener
     progress: Progress
 
     def run(self, source: Source, stamp: Stamp, specs: Sequence[TileSpec]) -> Done:
@@ -75,15 +106,14 @@ class SlideJob:
         SlideError
             It cannot be opened or read; nothing of the failing spec is kept.
         """
-        from pathsearch.slides import open_slide
         from pathsearch.tiling import thumbnail, tile
 
         done = Done(0, True, 0)
-        with open_slide(source.path, mpp=source.mpp, settings=self.settings.slides) as slide:
+        with self.opener(source.path, mpp=source.mpp, settings=self.settings.slides) as slide:
             record = record_of(source, stamp, slide)
             small, _ = thumbnail(slide, self.settings.thumbnail_px)
         for spec in specs:
-            with open_slide(
+            with self.opener(
                 source.path, mpp=source.mpp, color=spec.color, settings=self.settings.slides
             ) as slide:
                 kept = self.writer.reuse_segment(record, spec)
