@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Protocol
 
 import numpy as np
@@ -67,6 +68,8 @@ class Pen:
     def apply(self, rgb: Float, x: Float, y: Float) -> Float:
         """Ink dims the light by its colour; the rim is darker, the felt leaves streaks."""
         distance = self._distance(x, y)
+        if float(distance.min()) > self.width:
+            return rgb
         soft = 0.04 * self.width
         cover = _step((self.width / 2 - distance) / soft)
         rim = np.exp(-(((self.width / 2 - distance) / (0.09 * self.width)) ** 2))
@@ -84,9 +87,17 @@ class Pen:
         return hidden
 
     def _distance(self, x: Float, y: Float) -> Float:
-        best = np.full((len(y), len(x)), np.inf, np.float32)
-        for (ax, ay), (bx, by) in zip(self.points, self.points[1:], strict=False):
-            best = np.minimum(best, _to_segment(x, y, (ax, ay), (bx, by)))
+        """µm to the line; at least a width where it is farther than that."""
+        best = np.full((len(y), len(x)), 2 * self.width, np.float32)
+        left, right, top, bottom = x[0], x[-1], y[0], y[-1]
+        for a, b in pairwise(self.points):
+            if (
+                max(a[0], b[0]) + self.width > left
+                and min(a[0], b[0]) - self.width < right
+                and max(a[1], b[1]) + self.width > top
+                and min(a[1], b[1]) - self.width < bottom
+            ):
+                np.minimum(best, _to_segment(x, y, a, b), out=best)
         return best
 
 
@@ -166,8 +177,8 @@ class Dirt:
     def apply(self, rgb: Float, x: Float, y: Float) -> Float:
         """A soft grey shade."""
         dx, dy = x[None, :] - self.centre[0], y[:, None] - self.centre[1]
-        near: Float = (dx**2 + 1.6 * dy**2) / np.float32(self.radius**2)
-        shade = self.density * np.exp(-(near**2))
+        near = (dx**2 + 1.6 * dy**2) / self.radius**2
+        shade: Float = np.asarray(self.density * np.exp(-(near**2)), np.float32)
         result: Float = rgb * np.float32(10.0) ** -shade[..., None]
         return result
 
@@ -309,8 +320,11 @@ class _Placer:
             self.inks = [str(name) for name in self.rng.permutation(list(INKS))]
         small = min(self.side_um)
         x, y = self._near_edge()
-        turn = np.cumsum(self.rng.normal(0, 0.35, 9)) + self.rng.uniform(0, 2 * np.pi)
-        steps = 0.09 * small * np.stack([np.cos(turn), np.sin(turn)], axis=1)
+        # The hand starts towards the middle and bends its way more and more.
+        inward = np.arctan2(self.side_um[1] / 2 - y, self.side_um[0] / 2 - x)
+        bends = np.cumsum(self.rng.normal(0, 0.035, 40)) + self.rng.normal(0, 0.03)
+        turn = inward + self.rng.uniform(-0.9, 0.9) + np.cumsum(bends)
+        steps = 0.02 * small * np.stack([np.cos(turn), np.sin(turn)], axis=1)
         path = np.cumsum(np.concatenate([[[x, y]], steps]), axis=0)
         width = float(min(0.045 * small, 900.0))
         return Pen(tuple((float(a), float(b)) for a, b in path), width, self.inks.pop())

@@ -120,6 +120,7 @@ def write_pyramid(
             tiles = _finest(draw, size, options, pool, levels[:1])
             _write_level(tiff, tiles, sizes[0], 0, options, downsamples)
             for k, level in enumerate(levels, start=1):
+                # Not where the finer level's tiles end: the writer never asks beyond the last.
                 level.finish()
                 _write_level(tiff, level.tiles(), sizes[k], k, options, downsamples)
             if options.private_images:
@@ -145,9 +146,6 @@ def _finest(
         if coarser:
             band = np.concatenate([pixels for pixels, _ in row], axis=1)
             coarser[0].feed(band[: size[1] - y, : size[0]])
-            # Before the last tiles are handed out: the writer asks for no more than those.
-            if y + side >= size[1]:
-                coarser[0].finish()
         yield from (data for _, data in row)
 
 
