@@ -123,6 +123,11 @@ class Catalog:
         with translated(path), self._lock, contextlib.closing(sqlite3.connect(path)) as target:
             self._connection.backup(target)
 
+    def image(self) -> bytes:
+        """The database as the bytes of its file, read through SQLite and its locks."""
+        with translated(self.path), self._lock:
+            return self._connection.serialize()
+
     def generation(self) -> int:
         """Counts up with every committed change."""
         return int(self.rows("SELECT value FROM meta WHERE key = 'generation'")[0][0])

@@ -28,6 +28,11 @@ def absolute(path: Path | str) -> Path:
     return Path(os.path.abspath(path))  # noqa: PTH100
 
 
+def is_within(path: Path, folder: Path) -> bool:
+    """Whether an absolute path is a folder, or within it."""
+    return path == folder or folder in path.parents
+
+
 def token() -> str:
     """Eight random hex digits, for the names of temporary files."""
     return secrets.token_hex(4)

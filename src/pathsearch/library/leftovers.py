@@ -56,7 +56,7 @@ def _temporary_files(library: Library) -> list[Path]:
     for folder in (library.path, library.path / "thumbnails"):
         if folder.is_dir():
             found += [p for p in folder.iterdir() if _TEMPORARY_FILE.match(p.name)]
-    return sorted(found)
+    return sorted([*found, *library.path.glob("parts/tmp-merged-*")])
 
 
 def _indexes(library: Library) -> list[Path]:

@@ -16,13 +16,15 @@ from typing import TYPE_CHECKING
 
 from pathsearch.errors import LibraryReadOnlyError, UsageError
 from pathsearch.library.catalog import CATALOG_NAME, Catalog, create_catalog
-from pathsearch.library.durable import remove_tree, sync_tree, token, writing_to
+from pathsearch.library.durable import move, remove_tree, sync_tree, token, writing_to
 from pathsearch.library.lock import LOCK_NAME, holder_of
 
 if TYPE_CHECKING:
     from pathsearch.library.library import Library
 
 PARTS_FOLDER = "parts"
+#: Folders of merged parts that are being removed start with this.
+MERGED = "tmp-merged-"
 _NAME = re.compile(r"^part-(\d+)-of-(\d+)$")
 
 
@@ -113,6 +115,8 @@ def parts_at_work(library: Library) -> list[Path]:
 def drop_part(folder: Path) -> None:
     """Forget a part that was merged."""
     with writing_to(folder):
-        remove_tree(folder)
+        gone = folder.with_name(f"{MERGED}{folder.name}-{token()}")
+        move(folder, gone)  # at once: no part can start again in a half-removed folder
+        remove_tree(gone)
         with contextlib.suppress(OSError):
             folder.parent.rmdir()  # the last one

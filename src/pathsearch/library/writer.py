@@ -112,6 +112,15 @@ class Writer:
         with self.transaction() as connection:
             connection.execute("INSERT INTO roots VALUES (?, ?)", (name, str(path)))
 
+    def move_root(self, name: str, path: Path | str) -> None:
+        """Change where a root is, for everyone who has not mapped it."""
+        with self.transaction() as connection:
+            connection.execute("UPDATE roots SET path = ? WHERE name = ?", (str(path), name))
+
+    def vacuum(self) -> None:
+        """Write the catalog anew, without what was deleted from it."""
+        self._catalog.execute_alone("VACUUM")
+
     def add_spec(self, spec: TileSpec) -> None:
         """Add a magnification; nothing happens where the library has it.
 
