@@ -142,10 +142,10 @@ class TileStream:
 
     def _cut(self, batch: Batch, rows: range, runs: dict[int, tuple[_Run, int]]) -> None:
         columns = self._columns
+        tiles = {tile: run.result()[place] for tile, (run, place) in runs.items()}
 
         def tile_at(column: int, row: int) -> DecodedTile:
-            run, place = runs[row * columns + column]
-            return run.result()[place]
+            return tiles[row * columns + column]
 
         how, slide = self._how, self._slide
         for i in rows:
