@@ -170,9 +170,10 @@ class _Run:
         pool_of = self._pool_of()
         network, config = self._network()
         distilled = settings.teacher is not None and settings.loss.distillation > 0
-        module = EncoderTraining(
-            settings, network, config.mean, config.std, TEACHER_DIM if distilled else 0
-        )
+        with _seeded(settings.seed):
+            module = EncoderTraining(
+                settings, network, config.mean, config.std, TEACHER_DIM if distilled else 0
+            )
         pool_of(0)
         if settings.max_seconds is not None:
             module.started = self.started
@@ -246,8 +247,6 @@ class _Run:
 
     def _network(self) -> tuple[Any, Any]:
         """The network to train, and the configuration of the encoder to be."""
-        import torch
-
         from pathsearch.encoders.conv_autoencoder import ConvAutoencoder
         from pathsearch.encoders.files import EncoderConfig
 
@@ -259,8 +258,7 @@ class _Run:
             input_px=settings.input_px,
             mpp_range=_mpp_range(settings),
         )
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(settings.seed)
+        with _seeded(settings.seed):
             network = ConvAutoencoder(settings.architecture)
         if settings.initial is not None:
             config = self._start_from(network, config)
@@ -363,6 +361,16 @@ def _mpp_range(settings: TrainSettings) -> tuple[float, float]:
     seen = [*settings.mpp, *(settings.picture_mpp / scale for scale in settings.picture_scales)]
     low, high = settings.augment.zoom
     return round(min(seen) / high, 4), round(max(seen) / low, 4)
+
+
+@contextmanager
+def _seeded(seed: int) -> Iterator[None]:
+    """Random weights that follow from the seed; the caller's random numbers are kept."""
+    import torch
+
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        yield
 
 
 @contextmanager
