@@ -19,6 +19,8 @@ Float = npt.NDArray[np.float32]
 WIDTH_UM = 60.0
 #: Smallest area of a mark, µm² (a dot 150 µm wide).
 AREA_UM2 = 18_000.0
+#: Gaps in a mark up to this width belong to it, µm.
+GAP_UM = 150.0
 #: How far the thin rim of a mark is followed, µm.
 RIM_UM = 60.0
 
@@ -52,6 +54,9 @@ def ink_mask(od: Float, mpp: float) -> Mask:
         return marks
     steps = max(1, round(RIM_UM / mpp))
     grown = ndimage.binary_dilation(marks, iterations=steps, mask=rim | marks)
+    # Where strokes cross, or ink lies thinly on dense tissue, the colours are others.
+    side = round(GAP_UM / mpp) | 1
+    grown |= ndimage.grey_closing(grown.view(np.uint8), size=(side, side)) > 0
     # One more pixel: the mixture of ink and glass has any colour.
     return np.asarray(ndimage.binary_dilation(grown, iterations=math.ceil(8.0 / mpp)))
 

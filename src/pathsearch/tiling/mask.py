@@ -29,6 +29,15 @@ STRAY_LIGHT = 6.0
 STAINED, STRONGLY_STAINED = 0.028, 0.12
 #: Local spread of that difference; tissue 0.02 to 0.15, a film of eosin or glass below 0.003.
 STRUCTURED = 0.008
+#: Local spread of the mean density; tissue from 0.005 (fat) up, glass, films and the spots of
+#: a printed array below 0.0025.
+ROUGH = 0.0042
+#: Least mean density of pale tissue.
+PALE = 0.012
+#: Grey structures narrower than this are lines and rims; structure is seen 40 µm beyond them.
+AREAL_UM = 280.0
+#: A deviation counts up to so many times the threshold of its spread.
+PEAK = 3.5
 #: Nothing on a slide is darker but the scanner's own black, levels.
 BLACK = 24
 #: Gaps that belong to the tissue: fat cells, lumina, clefts. µm across.
@@ -138,30 +147,44 @@ def _brightfield(
     if ignore is not None:
         void |= ignore
     od = optical_density(planes, glass_colour(planes))
-    od[:, void] = 0.0
     # A pixel at the rim of what is void is a mixture of both.
     off = ndimage.binary_dilation(void, iterations=2) if void.any() else void
     if settings.exclude_pen:
         off |= ink_mask(od, mpp)
+    od[:, void] = 0.0
     # Grey things absorb alike in all channels: their difference is 0.
-    stain = od.max(axis=0)
-    if settings.exclude_artefacts:
-        stain -= od.min(axis=0)
-    stain[off] = 0.0
-    weak, strong = STAINED / settings.sensitivity, STRONGLY_STAINED / settings.sensitivity
-    near = _structure(stain, mpp) > STRUCTURED / settings.sensitivity
+    stain = od.max(axis=0) - od.min(axis=0)
+    density = od.mean(axis=0)
+    stain[off] = density[off] = 0.0
+    least = 1.0 / settings.sensitivity
     soft = ndimage.gaussian_filter(stain, 0.6)
-    found = ((soft > weak) & near) | (soft > strong)
+    found = soft > STRONGLY_STAINED * least
+    found |= (soft > STAINED * least) & (
+        structure(stain, mpp, STRUCTURED * least) > STRUCTURED * least
+    )
+    # Pale tissue (fat, mucus, a weak counterstain) shows by its structure, grey or not, and
+    # by being wider than a bubble's rim or the line of a coverslip.
+    rough = structure(density, mpp, ROUGH * least) > ROUGH * least
+    if settings.exclude_artefacts:
+        side = round(AREAL_UM / mpp) | 1
+        rough = ndimage.grey_opening(rough.view(np.uint8), size=(side, side), mode="nearest") > 0
+    found |= rough & (ndimage.gaussian_filter(density, 0.6) > PALE * least)
     return _whole(found, mpp, settings, ~off)
 
 
-def _structure(stain: Float, mpp: float) -> Float:
-    """Local spread of the stain at the scale of cells and fibres (root mean square)."""
+def structure(values: Float, mpp: float, threshold: float) -> Float:
+    """Local spread at the scale of cells and fibres (root mean square), float32 (h, w).
+
+    Deviations count up to `PEAK` times the threshold that the answer is compared with:
+    the strong border of a section does not reach far over the glass then.
+    """
     from scipy import ndimage
 
     # The spread without what varies over more than 50 µm, pooled over 30 µm around.
-    fine = stain - ndimage.gaussian_filter(stain, max(16.0 / mpp, 0.8))
-    pooled = ndimage.gaussian_filter(fine * fine, max(30.0 / mpp, 1.0))
+    fine = values - ndimage.gaussian_filter(values, max(16.0 / mpp, 0.8))
+    np.clip(fine, -PEAK * threshold, PEAK * threshold, out=fine)
+    fine *= fine
+    pooled = ndimage.gaussian_filter(fine, max(30.0 / mpp, 1.0), truncate=3.0)
     spread: Float = np.sqrt(np.maximum(pooled, 0.0))
     return spread
 
