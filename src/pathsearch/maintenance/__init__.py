@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pathsearch.maintenance.backup import back_up
-    from pathsearch.maintenance.compact import Compaction, compact
+    from pathsearch.maintenance.compaction import Compaction, compact
+    from pathsearch.maintenance.erasure import Receipt, purge
     from pathsearch.maintenance.merge import Merge, merge_parts
-    from pathsearch.maintenance.migrate import migrate
-    from pathsearch.maintenance.purge import Receipt, purge
-    from pathsearch.maintenance.relocate import Relocation, relocate
-    from pathsearch.maintenance.repair import Repair, repair
+    from pathsearch.maintenance.migration import migrate
+    from pathsearch.maintenance.relocation import Relocation, relocate
+    from pathsearch.maintenance.repairs import Repair, repair
 
 __all__ = [
     "Compaction",
@@ -34,20 +34,22 @@ __all__ = [
 ]
 
 _HOMES = {
-    "Compaction": "compact",
+    "Compaction": "compaction",
     "Merge": "merge",
-    "Receipt": "purge",
-    "Relocation": "relocate",
-    "Repair": "repair",
+    "Receipt": "erasure",
+    "Relocation": "relocation",
+    "Repair": "repairs",
     "back_up": "backup",
+    "compact": "compaction",
     "merge_parts": "merge",
+    "migrate": "migration",
+    "purge": "erasure",
+    "relocate": "relocation",
+    "repair": "repairs",
 }
 
 
 def __getattr__(name: str) -> Any:
-    if name not in __all__:
+    if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    # A module and its function may share a name: the function is what is meant.
-    value = getattr(importlib.import_module(f"{__name__}.{_HOMES.get(name, name)}"), name)
-    globals()[name] = value
-    return value
+    return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)

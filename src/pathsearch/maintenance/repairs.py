@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from pathsearch.library import Library
 from pathsearch.library.durable import absolute, remove_tree, writing_to
 from pathsearch.library.records import Problem
-from pathsearch.maintenance.migrate import migrate
+from pathsearch.maintenance.migration import migrate
 
 if TYPE_CHECKING:
     from pathsearch.library import Writer
