@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -115,29 +116,19 @@ def settings_of(request: Request) -> IndexSettings:
 
 
 def _run(request: Request, bar: Progress | None) -> Report:
-    from pathsearch.indexing import find_sources, index_slides
-    from pathsearch.indexing.manifest import read_manifest
+    from pathsearch.indexing import index_slides
     from pathsearch.indexing.run import open_or_create, refuse_other_specs
 
     if request.mpp is not None and not 0.05 <= request.mpp <= 10:
         raise UsageError("--mpp must be 0.05 to 10 µm per pixel.")
     settings = settings_of(request)
-    folders = [Path(word) for word in request.slides]
-    rows = read_manifest(request.manifest, folders) if request.manifest else []
+    # Everything that can be wrong with the words comes before the encoder, which takes seconds,
+    # and before a library is made
+    sources = _sources(request)
     encoder, source = _encoder(request.library, settings)
-    library = open_or_create(request.library, settings, encoder, source)
-    with library:
+    with open_or_create(request.library, settings, encoder, source) as library:
         if request.spec_mpp is not None or request.config is not None:
             refuse_other_specs(library, settings.specs)
-        sources = find_sources(
-            request.slides,
-            manifest=rows,
-            library=library,
-            root_names=request.root_names,
-            mpp=request.mpp,
-        )
-        if not sources:
-            raise UsageError(f"no slides in {', '.join(map(str, request.slides))}.")
         return index_slides(
             library,
             sources,
@@ -148,13 +139,42 @@ def _run(request: Request, bar: Progress | None) -> Report:
         )
 
 
+def _sources(request: Request) -> list[Source]:
+    from pathsearch.indexing import find_sources
+    from pathsearch.indexing.manifest import read_manifest
+    from pathsearch.library import Library
+
+    rows = []
+    if request.manifest:
+        rows = read_manifest(request.manifest, [Path(word) for word in request.slides])
+    with contextlib.ExitStack() as stack:
+        library = None
+        if _is_there(request.library):
+            library = stack.enter_context(Library.open(request.library))
+        sources = find_sources(
+            request.slides,
+            manifest=rows,
+            library=library,
+            root_names=request.root_names,
+            mpp=request.mpp,
+        )
+    if not sources:
+        raise UsageError(f"no slides in {', '.join(request.slides) or request.manifest}.")
+    return sources
+
+
+def _is_there(path: Path) -> bool:
+    """Whether there is a library to open; what is there but is none is refused when opened."""
+    return path.exists() and not (path.is_dir() and not any(path.iterdir()))
+
+
 def _encoder(path: Path, settings: IndexSettings) -> tuple[Encoder, str]:
     """The encoder that was named, else the library's own, else the built-in default."""
     from pathsearch.encoders import DEFAULT, load_encoder
     from pathsearch.library import Library
 
     source = settings.encoder
-    if not source and (path / "library.json").exists():
+    if not source and _is_there(path):
         with Library.open(path) as library:
             source = str(library.encoder_source())
     source = source or DEFAULT

@@ -130,7 +130,7 @@ def open_or_create(path: Path, settings: IndexSettings, encoder: Encoder, source
     """
     from pathsearch.library import EncoderRecord, Library
 
-    if not (path / "library.json").exists():
+    if not path.exists() or (path.is_dir() and not any(path.iterdir())):
         record = EncoderRecord(
             name=encoder.name,
             dim=encoder.dim,
