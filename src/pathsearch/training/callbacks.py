@@ -107,7 +107,7 @@ class Keeper(pl.Callback):
     def save(self, trainer: pl.Trainer) -> None:
         """Write the checkpoint; it appears whole or not at all."""
         beside = self.checkpoint.with_suffix(".part")
-        trainer.save_checkpoint(beside)
+        trainer.save_checkpoint(beside, weights_only=False)
         if trainer.is_global_zero:
             beside.replace(self.checkpoint)
 

@@ -376,6 +376,9 @@ def _seeded(seed: int) -> Iterator[None]:
 @contextmanager
 def _quiet() -> Iterator[None]:
     """Without Lightning's advice on the screen; its errors still come through."""
+    # Lightning sets the level of its loggers when it is imported: before ours.
+    import pytorch_lightning  # noqa: F401
+
     names = ("pytorch_lightning", "lightning.pytorch", "lightning_fabric", "lightning.fabric")
     loggers = [
         logging.getLogger(n) for base in names for n in (base, f"{base}.utilities.rank_zero")

@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from pathsearch.config import TileSpec, TrainSettings
 from pathsearch.errors import SlideError, TrainingError
+from pathsearch.nouns import Slide
 
 #: Suffixes of pictures without a pyramid or a resolution.
 PICTURES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".webp"})
@@ -108,11 +109,10 @@ def places_of(number: int, source: Source, settings: TrainSettings) -> list[Plac
     """
     if source.picture:
         return _on_picture(number, source, settings)
-    from pathsearch.slides import open_slide
     from pathsearch.tiling import tile
 
     places = []
-    with open_slide(source.path, mpp=None if _has_mpp(source) else settings.slide_mpp) as slide:
+    with _open(source, settings) as slide:
         for mpp in settings.mpp:
             spec = TileSpec(
                 size_px=settings.patch_px,
@@ -124,16 +124,17 @@ def places_of(number: int, source: Source, settings: TrainSettings) -> list[Plac
     return places
 
 
-def _has_mpp(source: Source) -> bool:
-    """Whether the slide states its own resolution, which is then believed."""
+def _open(source: Source, settings: TrainSettings) -> Slide:
+    """The slide; where it states no resolution, with the one that the settings assume."""
     from pathsearch.errors import MppMissingError
     from pathsearch.slides import open_slide
 
     try:
-        open_slide(source.path).close()
+        return open_slide(source.path)
     except MppMissingError:
-        return False
-    return True
+        if settings.slide_mpp is None:
+            raise
+        return open_slide(source.path, mpp=settings.slide_mpp)
 
 
 def _on_picture(number: int, source: Source, settings: TrainSettings) -> list[Place]:
@@ -183,11 +184,10 @@ def read_places(source: Source, place: Place, settings: TrainSettings) -> npt.ND
     size = settings.patch_px
     if source.picture:
         return _read_picture(source, place, size)
-    from pathsearch.slides import open_slide, stream_patches
+    from pathsearch.slides import stream_patches
 
     parts = [np.empty((0, size, size, 3), np.uint8)]
-    mpp = None if _has_mpp(source) else settings.slide_mpp
-    with open_slide(source.path, mpp=mpp) as slide:
+    with _open(source, settings) as slide:
         # Batches a whole slide long would hold it; 32 patches are 5 MB.
         stream = stream_patches(slide, place.xy, size, place.scale, batch_size=32)
         parts += [batch.pixels[batch.ok] for batch in stream]

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import csv
 import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
-from pathsearch.config import TrainSettings, load_yaml
+from pathsearch.config import TrainSettings, dump_yaml, load_yaml
 from pathsearch.encoders import load_encoder
 from pathsearch.errors import TrainingError
 from pathsearch.training import train
@@ -186,13 +188,29 @@ def test_what_is_there_is_not_overwritten(
         train([tmp_path], tmp_path / "none", tiny)
 
 
-def test_nothing_is_printed(
-    pictures: Path, tiny: TrainSettings, tmp_path: Path, capfd: pytest.CaptureFixture[str]
-) -> None:
-    train([pictures], tmp_path / "e", tiny)
-    out, err = capfd.readouterr()
-    assert out == ""
-    assert err == ""
+def test_nothing_is_printed(pictures: Path, tiny: TrainSettings, tmp_path: Path) -> None:
+    # In a process of its own, where Lightning's loggers are as they come.
+    (tmp_path / "tiny.yaml").write_text(dump_yaml(tiny), encoding="utf-8")
+    code = (
+        "import sys; from pathsearch.config import TrainSettings, load_yaml\n"
+        "from pathsearch.training import train\n"
+        "train([sys.argv[1]], sys.argv[2], load_yaml(sys.argv[3], TrainSettings))"
+    )
+    run = subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            code,
+            str(pictures),
+            str(tmp_path / "e"),
+            str(tmp_path / "tiny.yaml"),
+        ],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert run.stdout == ""
+    assert run.stderr == ""
 
 
 def test_trains_on_a_real_slide(data_dir: Path, tiny: TrainSettings, tmp_path: Path) -> None:
@@ -200,3 +218,13 @@ def test_trains_on_a_real_slide(data_dir: Path, tiny: TrainSettings, tmp_path: P
     result = train([slide], tmp_path / "e", tiny)
     assert result.finished
     assert result.patches == 24
+
+
+def test_slide_without_resolution_is_skipped_or_assumed(
+    data_dir: Path, tiny: TrainSettings, tmp_path: Path
+) -> None:
+    slides = [data_dir / "slides" / n for n in ("tcga-cr-7395-01a-01-ts1.svs",)]
+    with pytest.raises(TrainingError, match="None of the slides"):
+        train(slides, tmp_path / "e", tiny)
+    assumed = tiny.model_copy(update={"slide_mpp": 0.5, "max_steps": 1})
+    assert train(slides, tmp_path / "f", assumed).patches == 24
