@@ -129,8 +129,9 @@ def main() -> None:
         rows = trials(found.path, options.trials, start + share)
         SPENT.append(time.monotonic() - start)
         ends = collections.Counter(str(row["end"]) for row in rows)
-        longest = max(float(str(row["seconds"])) for row in rows)
-        print(f"{found.path.name}: {len(rows)} trials, the longest {longest:.1f} s")
+        slow = max(rows, key=lambda row: float(str(row["seconds"])))
+        longest = f"{float(str(slow['seconds'])):.1f} s (seed {slow['seed']})"
+        print(f"{found.path.name}: {len(rows)} trials, the longest {longest}", flush=True)
         print("  " + ", ".join(f"{end} {count}" for end, count in ends.most_common()))
         for key in ("bad", "dark"):
             hit = [row for row in rows if row[key]]

@@ -61,6 +61,8 @@ def open_slide(
             return reader.open(path, request)
         except SlideUnreadableError as error:
             reasons.append(error.message.removeprefix(f"{path}: ").rstrip("."))
+    if request.settings.reader != "auto":
+        reasons.append(f"only the reader '{request.settings.reader}' was asked, as set")
     _refuse(path, reasons)
     raise AssertionError("unreachable")
 

@@ -158,7 +158,12 @@ def _profile(handle: Any) -> bytes | None:
 
 
 class OpenSlideSlide(PyramidSlide):
-    """A slide read through OpenSlide."""
+    """A slide read through OpenSlide.
+
+    OpenSlide takes level-0 coordinates at every level. Where a level's downsample is not whole,
+    most of its pixels lie between whole level-0 pixels, and OpenSlide interpolates: such
+    levels come a little softer than they are stored, at the right place.
+    """
 
     def __init__(self, facts: SlideFacts, handle: Any) -> None:
         super().__init__(facts)

@@ -166,8 +166,8 @@ def _level(page: Any, path: str) -> TiffLevel:
     counts = np.asarray(page.databytecounts, np.int64)
     if not len(offsets) == len(counts) == planes * grid.rows * grid.columns:
         raise SlideUnreadableError(
-            f"{path}: its table of tiles is damaged ({len(offsets)} entries for "
-            f"{planes * grid.rows * grid.columns} tiles); copy the file again.",
+            f"{path}: its table of tiles is damaged ({len(offsets)} places and {len(counts)} "
+            f"lengths for {planes * grid.rows * grid.columns} tiles); copy the file again.",
             path=path,
         )
     _ = page.decode  # a cached property that looks into the file
@@ -189,8 +189,9 @@ def _check_kind(page: Any, path: str) -> None:
         or (page.samplesperpixel, page.photometric) not in _KINDS
     ):
         raise SlideUnreadableError(
-            f"{path}: holds {page.samplesperpixel} channels of {page.bitspersample} bits; only "
-            "8-bit RGB and grey images are read, export it as RGB.",
+            f"{path}: holds {page.samplesperpixel} channels of {page.bitspersample} bits, "
+            f"photometric interpretation {int(page.photometric)}; only 8-bit RGB and grey images "
+            "are read, export it as RGB.",
             path=path,
         )
 

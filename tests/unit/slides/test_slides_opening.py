@@ -24,7 +24,7 @@ from pathsearch.errors import (
     SlideUnreadableError,
 )
 from pathsearch.nouns import Slide
-from pathsearch.slides import installed_readers, open_slide
+from pathsearch.slides import installed_readers, open_slide, stream_patches
 from pathsearch.slides.fingerprint import fingerprint_files
 from pathsearch.slides.mpp import from_tiff_tags, number, resolve_mpp
 
@@ -65,6 +65,12 @@ def test_what_is_no_slide_is_refused_in_one_line(
     assert str(path) in str(info.value)
     assert "\n" not in str(info.value)
     assert pickle.loads(pickle.dumps(info.value)).path == str(path)
+
+
+def test_a_reader_that_is_set_is_named_where_it_cannot(tmp_path: Path) -> None:
+    Image.fromarray(picture(50, 50)).save(tmp_path / "a.png")
+    with pytest.raises(SlideUnreadableError, match="only the reader 'tiff' was asked"):
+        open_slide(tmp_path / "a.png", mpp=0.5, settings=SlideSettings(reader="tiff"))
 
 
 def test_missing_files_and_folders(tmp_path: Path) -> None:
@@ -212,6 +218,10 @@ def test_srgb_applies_the_profile(write_tiff: Writer, caplog: pytest.LogCaptureF
             np.testing.assert_array_equal(raw.read(0, 0, 200, 200, 0.5), pixels)
         with open_slide(path, color="srgb", settings=settings) as srgb:
             np.testing.assert_array_equal(srgb.read(0, 0, 200, 200, 0.5), expected)
+            xy = np.array([(x, y) for y in range(0, 200, 20) for x in range(0, 200, 20)])
+            for batch in stream_patches(srgb, xy, 20, 0.5, batch_size=7, threads=4):
+                for patch, (x, y) in zip(batch.pixels, xy[batch.first :], strict=False):
+                    np.testing.assert_array_equal(patch, expected[y : y + 20, x : x + 20])
     caplog.set_level(logging.WARNING)
     with open_slide(write_tiff(pixels, name="plain.tiff"), color="srgb") as slide:
         np.testing.assert_array_equal(slide.read(0, 0, 200, 200, 0.5), pixels)
