@@ -79,8 +79,10 @@ def run_demo(
     encoder_dir, library_dir = out / "encoder", out / "demo.pathsearch"
     for folder in (encoder_dir, library_dir):
         clear(folder)
-    say(f"1/4 Training a small encoder on {len(paths)} slide(s), at most {train_seconds:.0f} s …")
-    train(paths, encoder_dir, TrainSettings(max_seconds=train_seconds, batch_size=64))
+    say(
+        f"1/4 Fitting the built-in encoder to {len(paths)} slide(s), at most {train_seconds:.0f} s …"
+    )
+    train(paths, encoder_dir, demo_settings(train_seconds))
     say("2/4 Indexing …")
     encoder = load_encoder(encoder_dir)
     settings = IndexSettings(specs=(TileSpec(stride_px=112),))
@@ -99,6 +101,26 @@ def run_demo(
         _draw(library, answer, picture)
     say(f"4/4 The query and its matches: {picture}")
     return DemoResult(answer, picture, library_dir, encoder_dir)
+
+
+def demo_settings(seconds: float) -> TrainSettings:
+    """A short training: it goes on from the built-in encoder, so that a minute is enough."""
+    from pathsearch.encoders import DEFAULT, load_encoder
+    from pathsearch.encoders.conv_encoder import ConvEncoder
+
+    builtin = load_encoder(DEFAULT, device="cpu")
+    assert isinstance(builtin, ConvEncoder)
+    return TrainSettings(
+        name="demo",
+        initial=DEFAULT,
+        architecture=builtin.config.architecture,
+        learning_rate=5e-4,
+        warmup_steps=5,
+        batch_size=64,
+        pool_patches=2048,
+        validation_patches=64,
+        max_seconds=seconds,
+    )
 
 
 def demo_slides(folder: Path, url: str, say: Say) -> list[Path]:
