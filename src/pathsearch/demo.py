@@ -79,9 +79,7 @@ def run_demo(
     encoder_dir, library_dir = out / "encoder", out / "demo.pathsearch"
     for folder in (encoder_dir, library_dir):
         clear(folder)
-    say(
-        f"1/4 Fitting the built-in encoder to {len(paths)} slide(s), at most {train_seconds:.0f} s …"
-    )
+    say(f"1/4 Fitting the built-in encoder to {len(paths)} slide(s), up to {train_seconds:.0f} s …")
     train(paths, encoder_dir, demo_settings(train_seconds))
     say("2/4 Indexing …")
     encoder = load_encoder(encoder_dir)
