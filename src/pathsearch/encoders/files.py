@@ -81,6 +81,29 @@ def fingerprint(config: EncoderConfig, tensors: dict[str, Array]) -> str:
     return digest.hexdigest()
 
 
+def kind_of(folder: Path) -> str:
+    """Which loader reads a folder; ``timm`` for one as timm's models are published.
+
+    Raises
+    ------
+    EncoderNotFoundError
+        The folder has no ``config.json``.
+    EncoderInvalidError
+        It does not say what it is.
+    """
+    raw = _read_json(folder)
+    if isinstance(raw, dict):
+        if raw.get("format") == "pathsearch-encoder" and isinstance(raw.get("kind"), str):
+            return str(raw["kind"])
+        if isinstance(raw.get("architecture"), str) or raw.get("model_type") == "dinov2":
+            return "timm"
+    raise EncoderInvalidError(
+        f"{folder / CONFIG_NAME}: does not describe an encoder: neither one of pathsearch nor a "
+        "model of timm.",
+        spec=str(folder),
+    )
+
+
 def read_config(folder: Path) -> EncoderConfig:
     """The configuration of a saved encoder.
 
@@ -92,17 +115,7 @@ def read_config(folder: Path) -> EncoderConfig:
         It is not one of ours, or of a newer version.
     """
     path = folder / CONFIG_NAME
-    if not path.is_file():
-        raise EncoderNotFoundError(
-            f"{folder}: holds no {CONFIG_NAME}; give the folder that training wrote.",
-            spec=str(folder),
-        )
-    try:
-        raw = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise EncoderInvalidError(
-            f"{path}: is not readable JSON ({error}).", spec=str(folder)
-        ) from None
+    raw = _read_json(folder)
     version = raw.get("format_version") if isinstance(raw, dict) else None
     if isinstance(version, int) and version > FORMAT_VERSION:
         raise EncoderInvalidError(
@@ -116,6 +129,21 @@ def read_config(folder: Path) -> EncoderConfig:
         where = ", ".join(".".join(map(str, e["loc"])) or "file" for e in error.errors())
         raise EncoderInvalidError(
             f"{path}: does not describe an encoder (see {where}).", spec=str(folder)
+        ) from None
+
+
+def _read_json(folder: Path) -> Any:
+    path = folder / CONFIG_NAME
+    if not path.is_file():
+        raise EncoderNotFoundError(
+            f"{folder}: holds no {CONFIG_NAME}; give the folder that training wrote.",
+            spec=str(folder),
+        )
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise EncoderInvalidError(
+            f"{path}: is not readable JSON ({error}).", spec=str(folder)
         ) from None
 
 

@@ -8,7 +8,7 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Literal
 
-from pathsearch.encoders.files import CONFIG_NAME, read_config
+from pathsearch.encoders.files import CONFIG_NAME, kind_of
 from pathsearch.errors import EncoderInvalidError, EncoderNotFoundError
 from pathsearch.nouns import Encoder
 
@@ -52,7 +52,7 @@ def load_encoder(
     text = str(spec)
     path = Path(text).expanduser()
     if path.is_dir():
-        return _load(read_config(path).kind, str(path), device, precision)
+        return _load(kind_of(path), str(path), device, precision)
     kind, colon, argument = text.partition(":")
     # One letter before the colon is a drive of Windows, not a kind.
     if colon and len(kind) > 1 and not path.exists():
@@ -108,11 +108,19 @@ def load_tflite(argument: str, device: str, precision: Precision) -> Encoder:
     return MobileNetEncoder(Path(argument), device=device, precision=precision)
 
 
+def load_onnx(argument: str, device: str, precision: Precision) -> Encoder:
+    """Loader of ``.onnx`` files, and of folders that hold one."""
+    from pathsearch.encoders import onnx_file
+
+    return onnx_file.load_onnx(argument, device, precision)
+
+
 #: The kinds of this package; also entry points, and here so that an uninstalled source
 #: tree works.
 _OWN: dict[str, EncoderLoader] = {
     "builtin": load_builtin,
     "conv-autoencoder": load_conv,
+    "onnx": load_onnx,
     "tflite": load_tflite,
 }
 

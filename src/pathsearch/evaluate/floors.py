@@ -56,7 +56,7 @@ def colour_histogram(pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
             fine = np.bincount(patch[..., channel].ravel(), minlength=256)
             out[place, channel] = fine.reshape(bins, -1).sum(axis=1)
     share = out / (3 * pixels.shape[1] * pixels.shape[2])
-    return np.sqrt(share).reshape(len(pixels), 3 * bins)
+    return np.asarray(np.sqrt(share).reshape(len(pixels), 3 * bins), dtype=np.float32)
 
 
 def random_weights(encoder: Encoder, seed: int = 0) -> ConvEncoder:

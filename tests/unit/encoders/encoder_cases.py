@@ -21,5 +21,5 @@ def made_up(n: int, size: int = 64, seed: int = 0) -> np.ndarray:
             for _ in range(4)
         )
         patch[:] = random.uniform(90, 220, 3) + 25 * waves[..., None] * random.uniform(0.3, 1, 3)
-        patch += random.normal(0, random.uniform(2, 15), patch.shape)
+        patch[:] += random.normal(0, random.uniform(2, 15), patch.shape)
     return np.clip(out, 0, 255).astype(np.uint8)
