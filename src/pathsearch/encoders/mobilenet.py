@@ -126,8 +126,9 @@ def _read_layers(path: Path) -> list[tuple[Array, Array]]:
         from ai_edge_litert.interpreter import Interpreter
     except ImportError:
         raise ExtraMissingError(
-            f"{path}: reading TFLite files needs the package ai-edge-litert; install it.",
-            package="ai-edge-litert",
+            f"{path}: reading TFLite files needs ai-edge-litert; install the extra: "
+            'pip install "napari-pathsearch[tflite]".',
+            extra="tflite",
         ) from None
     try:
         interpreter = Interpreter(model_path=str(path))
