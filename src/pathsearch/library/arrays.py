@@ -22,13 +22,15 @@ if TYPE_CHECKING:
     import zarr
 
 CHUNK_ROWS = 4096
-#: Arrays of a group: name, dtype.
+#: Arrays of a group: name, dtype. `scales` is there where vectors were made elsewhere.
 LAYOUT: tuple[tuple[str, str], ...] = (
     ("coords", "int64"),
     ("vectors", "float16"),
     ("norms", "float32"),
     ("tissue", "float32"),
+    ("scales", "float32"),
 )
+OPTIONAL = "scales"
 
 
 def create_store(path: Path) -> None:
@@ -62,9 +64,14 @@ class GroupWriter:
         self._waiting: list[SegmentArrays] = []
         self._waiting_rows = 0
         self._hashes = {name: hashlib.sha256() for name, _ in LAYOUT}
+        self._layout = LAYOUT
 
     def append(self, piece: SegmentArrays) -> None:
-        """Add rows; shapes and dtypes as in `SegmentArrays`."""
+        """Add rows; shapes and dtypes as in `SegmentArrays`; `scales` always or never."""
+        layout = tuple((n, d) for n, d in LAYOUT if getattr(piece, n) is not None)
+        if (self._arrays or self._waiting) and layout != self._layout:
+            raise ValueError("scales are given with every piece or with none")
+        self._layout = layout
         self._waiting.append(piece)
         self._waiting_rows += len(piece)
         while self._waiting_rows >= CHUNK_ROWS:
@@ -79,13 +86,13 @@ class GroupWriter:
             last = concatenate(self._waiting, self._dim)
             self._write(last, min(CHUNK_ROWS, max(1, len(last))))
         self._waiting, self._waiting_rows = [], 0
-        return _joined_digest({name: h.digest() for name, h in self._hashes.items()})
+        return _joined_digest([self._hashes[name].digest() for name, _ in self._layout])
 
     def _write(self, piece: SegmentArrays, chunk_rows: int) -> None:
         if not self._arrays:
             self._create(chunk_rows)
         start, stop = self.rows, self.rows + len(piece)
-        for name, dtype in LAYOUT:
+        for name, dtype in self._layout:
             values = np.ascontiguousarray(getattr(piece, name), dtype=np.dtype(dtype))
             array = self._arrays[name]
             array.resize((stop, *array.shape[1:]))
@@ -97,7 +104,7 @@ class GroupWriter:
         import zarr
 
         group = zarr.create_group(store=str(self.path), zarr_format=3, attributes=self._attributes)
-        for name, dtype in LAYOUT:
+        for name, dtype in self._layout:
             tail = _tail(name, self._dim)
             self._arrays[name] = group.create_array(
                 name,
@@ -128,6 +135,8 @@ def read_group(path: Path, rows: npt.NDArray[np.int64] | None = None) -> Segment
     found: dict[str, npt.NDArray[Any]] = {}
     try:
         for name, dtype in LAYOUT:
+            if name == OPTIONAL and not (path / name).exists():
+                continue
             array = zarr.open_array(store=str(path / name), mode="r", zarr_format=3)
             if array.dtype != np.dtype(dtype):
                 raise ValueError(f"{name} is {array.dtype}, not {dtype}")
@@ -164,23 +173,24 @@ def concatenate(pieces: list[SegmentArrays], dim: int) -> SegmentArrays:
     """Pieces one after the other; no piece at all gives no rows."""
     if len(pieces) == 1:
         return pieces[0]
-    return SegmentArrays(
-        **{
-            name: np.concatenate([getattr(p, name) for p in pieces])
-            if pieces
-            else np.zeros((0, *_tail(name, dim)), dtype=dtype)
-            for name, dtype in LAYOUT
-        }
-    )
+    joined: dict[str, npt.NDArray[Any]] = {}
+    for name, dtype in LAYOUT:
+        parts = [part for p in pieces if (part := getattr(p, name)) is not None]
+        if parts:
+            joined[name] = np.concatenate(parts)
+        elif name != OPTIONAL:
+            joined[name] = np.zeros((0, *_tail(name, dim)), dtype=dtype)
+    return SegmentArrays(**joined)
 
 
 def digest_of(arrays: SegmentArrays) -> str:
-    """Hex sha256 over the sha256 of coords, vectors, norms and tissue, in this order.
+    """Hex sha256 over the sha256 of coords, vectors, norms, tissue and, if any, scales.
 
-    Each array as little-endian C-order bytes.
+    In this order, each array as little-endian C-order bytes.
     """
+    values = [getattr(arrays, name) for name, _ in LAYOUT]
     return _joined_digest(
-        {name: hashlib.sha256(_little_endian(getattr(arrays, name))).digest() for name, _ in LAYOUT}
+        [hashlib.sha256(_little_endian(v)).digest() for v in values if v is not None]
     )
 
 
@@ -200,8 +210,8 @@ def norms_of(vectors: npt.NDArray[np.float16]) -> npt.NDArray[np.float32]:
     return lengths.astype(np.float32)
 
 
-def _joined_digest(digests: Mapping[str, bytes]) -> str:
-    return hashlib.sha256(b"".join(digests[name] for name, _ in LAYOUT)).hexdigest()
+def _joined_digest(digests: list[bytes]) -> str:
+    return hashlib.sha256(b"".join(digests)).hexdigest()
 
 
 def _little_endian(values: npt.NDArray[Any]) -> bytes:
@@ -209,7 +219,8 @@ def _little_endian(values: npt.NDArray[Any]) -> bytes:
 
 
 def _slice(arrays: SegmentArrays, start: int, stop: int) -> SegmentArrays:
-    return SegmentArrays(**{name: getattr(arrays, name)[start:stop] for name, _ in LAYOUT})
+    values = {name: getattr(arrays, name) for name, _ in LAYOUT}
+    return SegmentArrays(**{n: v[start:stop] for n, v in values.items() if v is not None})
 
 
 def _tail(name: str, dim: int) -> tuple[int, ...]:

@@ -176,12 +176,16 @@ class SegmentArrays:
         Length of the rounded vectors: divide by it for the exact cosine.
     tissue : float32 array, shape (n,)
         Share of each patch that is tissue, 0..1.
+    scales : float32 array, shape (n,), or None
+        Length that each vector had before it was normalised, where the vectors were
+        made elsewhere: ``vectors / norms * scales`` gives back what came in.
     """
 
     coords: npt.NDArray[np.int64]
     vectors: npt.NDArray[np.float16]
     norms: npt.NDArray[np.float32]
     tissue: npt.NDArray[np.float32]
+    scales: npt.NDArray[np.float32] | None = None
 
     def __len__(self) -> int:
         return len(self.coords)

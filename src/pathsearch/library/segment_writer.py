@@ -59,6 +59,7 @@ class SegmentWriter:
         coords: npt.NDArray[np.int64],
         vectors: npt.NDArray[np.float32],
         tissue: npt.NDArray[np.float32],
+        scales: npt.NDArray[np.float32] | None = None,
     ) -> None:
         """Add patches.
 
@@ -70,6 +71,9 @@ class SegmentWriter:
             L2-normalised.
         tissue : float32 array, shape (n,)
             Share of each patch that is tissue, 0..1.
+        scales : float32 array, shape (n,), optional
+            Length that each vector had, where they were made elsewhere; with every piece
+            of a segment or with none.
 
         Raises
         ------
@@ -90,7 +94,11 @@ class SegmentWriter:
             )
         rounded = check_vectors(vectors, self._dim)
         piece = SegmentArrays(
-            coords.astype(np.int64), rounded, norms_of(rounded), tissue.astype(np.float32)
+            coords.astype(np.int64),
+            rounded,
+            norms_of(rounded),
+            tissue.astype(np.float32),
+            None if scales is None else np.asarray(scales, dtype=np.float32).reshape(len(vectors)),
         )
         try:
             with writing_to(self._place.parent):

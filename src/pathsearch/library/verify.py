@@ -127,6 +127,8 @@ def _array_faults(
         )
     if len(np.unique(arrays.coords, axis=0)) < len(arrays):
         yield "coords-twice", "a patch is in it twice; index it again."
+    if arrays.scales is not None and not (np.isfinite(arrays.scales) & (arrays.scales > 0)).all():
+        yield "scales-wrong", "a stored length is not a positive number; import it again."
     tissue = arrays.tissue
     if not ((tissue >= 0) & (tissue <= 1)).all():
         yield "tissue-range", "a share of tissue is not within 0 to 1; index it again."

@@ -26,6 +26,7 @@ _OF_SEGMENTS = frozenset(
         "coords-outside",
         "coords-twice",
         "tissue-range",
+        "scales-wrong",
         "key-mismatch",
         "spec-unknown",
         "fingerprint-mismatch",

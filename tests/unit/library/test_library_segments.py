@@ -53,6 +53,35 @@ def test_what_goes_in_comes_out(library: Library, n: int) -> None:
     assert library.verify(deep=True) == []
 
 
+def test_vectors_made_elsewhere_keep_their_length(library: Library) -> None:
+    """What came in can be given back, to float16's precision."""
+    n = 5000
+    scales = np.linspace(0.5, 40, n, dtype=np.float32)
+    came_in = unit_vectors(n) * scales[:, None]
+    lengths = np.linalg.norm(came_in, axis=1)
+    record = slide("s")
+    with library.writer() as writer:
+        segment = writer.open_segment(record, SPEC, 448)
+        for part in (slice(0, 4500), slice(4500, n)):
+            unit = came_in[part] / lengths[part, None]
+            segment.append(grid(n)[part], unit, np.ones(len(unit), np.float32), lengths[part])
+        with pytest.raises(ValueError, match="every piece or with none"):
+            segment.append(grid(1), unit_vectors(1), np.ones(1, np.float32))
+        put(writer, slide("t"))
+        segment = writer.open_segment(record, SPEC, 448)
+        segment.append(grid(n), unit_vectors(n), np.ones(n, np.float32), lengths)
+        made = segment.commit(record)
+    found = library.read_segment(made)
+    assert found.scales is not None
+    given_back = found.vectors.astype(np.float64) / found.norms[:, None] * found.scales[:, None]
+    np.testing.assert_allclose(given_back, came_in, atol=1e-3 * 40)
+    some = library.read_rows(made, [4999, 0])
+    assert some.scales is not None
+    np.testing.assert_array_equal(some.scales, lengths[[4999, 0]])
+    assert library.read_segment(library.segments()[0]).scales is None
+    assert library.verify(deep=True) == []
+
+
 def test_pieces_of_any_size_give_the_same_files(make_library: Callable[..., Library]) -> None:
     n, record = 9000, slide("s")
     states = []
