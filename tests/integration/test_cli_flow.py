@@ -262,6 +262,10 @@ WRONG = [
     (("list", "nowhere"), 1, "nowhere"),
     (("verify", "nowhere"), 1, "nowhere"),
     (("reindex", "LIB", "--spec", "x"), 2, "0.5um-224px"),
+    (("remove", "LIB"), 2, "--case"),
+    (("remove", "LIB", "c.tiff"), 1, "c.tiff"),
+    (("compact", "nowhere"), 1, "nowhere"),
+    (("relocate", "LIB", "nothing", "."), 2, "nothing"),
     (("map", "LIB", "--like", "a.tiff#1,2", "--on", "zzz", "--out", "m.png"), 1, "zzz"),
     (("map", "LIB", "--like", "a.tiff#1,2", "--on", "a.tiff", "--out", "m.jpg"), 2, ".npy"),
     (("evaluate", "no.csv", "--encoder", "plain"), 2, "no.csv"),
@@ -286,6 +290,45 @@ def test_wrong_input_is_one_line_and_the_right_status(
     last = ran.err.strip().splitlines()[-1]
     assert last.startswith(("pathsearch: ", "Error: "))
     assert not (tmp_path / "x.pathsearch").exists()
+
+
+def test_slides_leave_a_library(run, slides, tmp_path):
+    target = tmp_path / "l.pathsearch"
+    manifest = slides / "m.csv"
+    words = ("-l", target, "--encoder", "plain", "--manifest", manifest)
+    assert run("index", slides / "a.tiff", slides / "b.tiff", *words).status == 0
+    everything = ("--like", "sub/a.tiff#400,400,300,300", "-k", "500", "--json")
+
+    def found():
+        return {m["slide_id"] for m in run("query", target, *everything).json["matches"]}
+
+    assert found() == {"a.tiff", "b.tiff", "sub/a.tiff"}
+    assert run("remove", target, "b.tiff").status == 0
+    assert found() == {"a.tiff", "sub/a.tiff"}
+    assert run("compact", target, "--json").json["segments"] == 1
+    assert run("remove", target, "--case", "nobody").status == 2
+    receipt = run("remove", target, "--case", "C1", "--purge", "--json").json
+    assert receipt["verified"] is True
+    assert "C1" not in json.dumps(receipt)
+    assert found() == {"sub/a.tiff"}
+    assert run("verify", target, "--deep").status == 0
+    assert run("verify", target, "--repair", "--json").json["ok"] is True
+
+
+def test_moved_slides_are_found_again(run, slides, tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    here, there = tmp_path / "here", tmp_path / "there"
+    here.mkdir()
+    (here / "a.tiff").write_bytes((slides / "a.tiff").read_bytes())
+    target = tmp_path / "l.pathsearch"
+    assert run("index", here, "-l", target, "--encoder", "plain").status == 0
+    here.rename(there)
+    asked = ("query", target, "--like", "a.tiff#400,400,448,448")
+    lost = run(*asked)
+    assert "stored patches" in lost.err  # still answered, and said
+    assert run("relocate", target, "here", there).status == 0
+    assert "stored patches" not in run(*asked).err
+    assert str(there) in run("relocate", target).out
 
 
 def test_help_and_completion(run):

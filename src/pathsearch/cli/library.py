@@ -82,29 +82,41 @@ def _print(
 
 @click.command("verify")
 @_LIBRARY
+@click.option("--deep", is_flag=True, help="Also read all arrays and compare their digests.")
+@click.option("--repair", "mend", is_flag=True, help="Take out what is damaged, sweep left-overs.")
 @json_option
 @verbose_option
-def verify_command(library: Path, as_json: bool) -> int:
+def verify_command(library: Path, deep: bool, mend: bool, as_json: bool) -> int:
     """Compare every row of LIB with what is on disk.
 
     Exit status 1 where something is wrong. Left-overs of a killed run are notes, not faults.
     """
-    from pathsearch.library import Library
+    actions: tuple[str, ...] = ()
+    if mend:
+        from pathsearch.maintenance import repair
 
-    with Library.open(library) as opened:
-        problems = opened.verify()
+        done = repair(library, deep=deep)
+        actions, problems = done.actions, list(done.left)
+    else:
+        from pathsearch.library import Library
+
+        with Library.open(library) as opened:
+            problems = opened.verify(deep=deep)
     faults = [problem for problem in problems if problem.severity == "error"]
     if as_json:
         print_json(
             {
                 "library": str(library),
                 "ok": not faults,
+                "repaired": list(actions),
                 "problems": [asdict(problem) for problem in problems],
             }
         )
     else:
         for problem in problems:
-            click.echo(f"{problem.severity}: {problem}")
+            click.echo(f"{problem.severity}: {problem.message}")
+        for action in actions:
+            say(f"repaired: {action}")
         say(f"{library}: " + (f"{len(faults)} faults." if faults else "all is well."))
     return 1 if faults else 0
 

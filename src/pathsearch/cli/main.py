@@ -32,6 +32,9 @@ class LazyGroup(click.Group):
         "list": "library",
         "verify": "library",
         "reindex": "library",
+        "remove": "life",
+        "compact": "life",
+        "relocate": "life",
         "doctor": "doctor",
         "completion": "completion",
     }
