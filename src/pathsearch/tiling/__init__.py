@@ -6,8 +6,8 @@ the top-left corner of ``slide.bounds``.
 
 from pathsearch.tiling.grid import tile
 from pathsearch.tiling.mask import tissue_mask
-from pathsearch.tiling.overview import Overview, overview, thumbnail
-from pathsearch.tiling.preview import preview
+from pathsearch.tiling.overviews import Overview, overview, thumbnail
+from pathsearch.tiling.previews import preview
 from pathsearch.tiling.regions import Regions, load_regions
 
 __all__ = [

@@ -12,7 +12,7 @@ from pathsearch.config import TileSpec, TissueSettings
 from pathsearch.errors import ReadFailedError
 from pathsearch.nouns import Slide, Tiling
 from pathsearch.tiling.mask import tissue_mask
-from pathsearch.tiling.overview import Overview, overview
+from pathsearch.tiling.overviews import Overview, overview
 from pathsearch.tiling.regions import Regions
 
 DEFAULT_TISSUE = TissueSettings()
@@ -86,15 +86,15 @@ def find_tissue(
     the patches there are asked for, fail, and are counted, instead of passing for glass.
     """
     seen = overview(slide, tissue.mpp)
-    mask = tissue_mask(seen.pixels, seen.mpp, tissue, ignore=seen.unreadable)
-    if seen.unreadable.any():
-        from scipy import ndimage
+    if not seen.unreadable.any():
+        return seen, tissue_mask(seen.pixels, seen.mpp, tissue)
+    from scipy import ndimage
 
-        nearest = ndimage.distance_transform_edt(
-            seen.unreadable, return_distances=False, return_indices=True
-        )
-        mask = mask[tuple(nearest)]
-    return seen, mask
+    nearest = tuple(
+        ndimage.distance_transform_edt(seen.unreadable, return_distances=False, return_indices=True)
+    )
+    # Filled before the mask is made: a hole has a border, which is structure.
+    return seen, tissue_mask(seen.pixels[nearest], seen.mpp, tissue)[nearest]
 
 
 def check_resolution(slide: Slide, spec: TileSpec) -> None:

@@ -12,7 +12,7 @@ from pathsearch.config import TissueSettings
 from pathsearch.nouns import Slide, Tiling
 from pathsearch.tiling.grid import DEFAULT_TISSUE, find_tissue
 from pathsearch.tiling.mask import is_fluorescence
-from pathsearch.tiling.overview import overview
+from pathsearch.tiling.overviews import overview
 from pathsearch.tiling.regions import Regions
 
 #: Colour-blind-safe (Okabe and Ito 2008): green, blue, orange.
