@@ -7,6 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pathsearch.testing.drawing import SlideDrawing, draw_slide
+    from pathsearch.testing.encoder_suite import EncoderSuite
+    from pathsearch.testing.hostile import HOSTILE, Hostile, made_slides, make_hostile
+    from pathsearch.testing.index_suite import IndexSuite
     from pathsearch.testing.made_slide import MadeSlide, make_slide
     from pathsearch.testing.memory import ArraySlide
     from pathsearch.testing.plain_encoder import PlainEncoder
@@ -14,24 +17,36 @@ if TYPE_CHECKING:
     from pathsearch.testing.stain import Stain
 
 __all__ = [
+    "HOSTILE",
     "ArraySlide",
+    "EncoderSuite",
+    "Hostile",
+    "IndexSuite",
     "MadeSlide",
     "PlainEncoder",
     "ReaderSuite",
     "SlideDrawing",
     "Stain",
     "draw_slide",
+    "made_slides",
+    "make_hostile",
     "make_slide",
 ]
 
 _HOMES = {
+    "HOSTILE": "hostile",
     "ArraySlide": "memory",
+    "EncoderSuite": "encoder_suite",
+    "Hostile": "hostile",
+    "IndexSuite": "index_suite",
     "MadeSlide": "made_slide",
     "PlainEncoder": "plain_encoder",
     "ReaderSuite": "reader_suite",
     "SlideDrawing": "drawing",
     "Stain": "stain",
     "draw_slide": "drawing",
+    "made_slides": "hostile",
+    "make_hostile": "hostile",
     "make_slide": "made_slide",
 }
 

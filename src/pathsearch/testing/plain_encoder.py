@@ -40,7 +40,7 @@ class PlainEncoder:
         grid = pixels[:, : h // 4 * 4, : w // 4 * 4].reshape(n, 4, h // 4, 4, w // 4, 3)
         cells = grid.astype(np.float32) / 255.0
         mean, spread = cells.mean(axis=(2, 4)), cells.std(axis=(2, 4))
-        raw = np.concatenate([mean.reshape(n, -1) - 0.7, 3 * spread.reshape(n, -1)], axis=1)
+        raw = np.concatenate([mean.reshape(n, 48) - 0.7, 3 * spread.reshape(n, 48)], axis=1)
         vectors = raw @ self._projection
         norms = np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-6)
         return np.asarray(vectors / norms, np.float32)
