@@ -5,8 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from pathsearch.config import EncoderArchitecture
+from pathsearch.encoders import load_encoder
+from pathsearch.encoders.random_weights import random_encoder
 from pathsearch.index import ExactIndex, IvfIndex
-from pathsearch.testing import EncoderSuite, IndexSuite, PlainEncoder
+from pathsearch.testing import EncoderSuite, IndexSuite, PlainEncoder, draw_slide
 
 
 def stored(vectors):
@@ -32,6 +35,19 @@ class TestPlainEncoder(EncoderSuite):
 
     def encoder(self):
         return PlainEncoder()
+
+
+class TestConvEncoder(EncoderSuite):
+    tells_apart = 0.6  # random weights
+
+    def encoder(self):
+        pixels = draw_slide((512, 64), layout=[["stroma", "fat", "tumour", "mucus"]])
+        patches = np.stack([pixels.pixels(64 * i, 0, 64, 64) for i in range(8)])
+        shape = EncoderArchitecture(channels=(8, 12, 16), depths=(0, 1, 1), pooled_stages=(1, 2))
+        return random_encoder(patches, shape, seed=3, dim=16)
+
+    def loaded(self, folder):
+        return load_encoder(folder, device="cpu", precision="float32")
 
 
 class OffByOne(ExactIndex):
