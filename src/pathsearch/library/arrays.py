@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pathsearch.errors import LibraryCorruptError
+from pathsearch.library.raw import read_plain
 from pathsearch.library.records import SegmentArrays
 
 if TYPE_CHECKING:
@@ -89,28 +90,31 @@ class GroupWriter:
         return _joined_digest([self._hashes[name].digest() for name, _ in self._layout])
 
     def _write(self, piece: SegmentArrays, chunk_rows: int) -> None:
-        if not self._arrays:
-            self._create(chunk_rows)
         start, stop = self.rows, self.rows + len(piece)
-        for name, dtype in self._layout:
-            values = np.ascontiguousarray(getattr(piece, name), dtype=np.dtype(dtype))
-            array = self._arrays[name]
-            array.resize((stop, *array.shape[1:]))
-            array[start:stop] = values
-            self._hashes[name].update(_little_endian(values))
+        values = {
+            name: np.ascontiguousarray(getattr(piece, name), dtype=np.dtype(dtype))
+            for name, dtype in self._layout
+        }
+        if not self._arrays:
+            self._create(values, chunk_rows)
+        else:
+            for name, array in self._arrays.items():
+                array.resize((stop, *array.shape[1:]))
+                array[start:stop] = values[name]
+        for name, block in values.items():
+            self._hashes[name].update(_little_endian(block))
         self.rows = stop
 
-    def _create(self, chunk_rows: int) -> None:
+    def _create(self, values: Mapping[str, npt.NDArray[Any]], chunk_rows: int) -> None:
+        """Make the group and its arrays with their first rows, in as few steps as Zarr has."""
         import zarr
 
         group = zarr.create_group(store=str(self.path), zarr_format=3, attributes=self._attributes)
-        for name, dtype in self._layout:
-            tail = _tail(name, self._dim)
+        for name, block in values.items():
             self._arrays[name] = group.create_array(
                 name,
-                shape=(0, *tail),
-                dtype=dtype,
-                chunks=(chunk_rows, *tail),
+                data=block,
+                chunks=(chunk_rows, *block.shape[1:]),
                 compressors=None,
                 filters=None,
                 fill_value=0,
@@ -128,8 +132,6 @@ def read_group(path: Path, rows: npt.NDArray[np.int64] | None = None) -> Segment
     LibraryCorruptError
         The group does not hold what it must.
     """
-    import zarr
-
     if not (path / "zarr.json").exists():
         raise FileNotFoundError(str(path))
     found: dict[str, npt.NDArray[Any]] = {}
@@ -137,12 +139,8 @@ def read_group(path: Path, rows: npt.NDArray[np.int64] | None = None) -> Segment
         for name, dtype in LAYOUT:
             if name == OPTIONAL and not (path / name).exists():
                 continue
-            array = zarr.open_array(store=str(path / name), mode="r", zarr_format=3)
-            if array.dtype != np.dtype(dtype):
-                raise ValueError(f"{name} is {array.dtype}, not {dtype}")
-            _check_chunks(path / name, array)
-            selected = array[:] if rows is None else array.get_orthogonal_selection((rows,))
-            found[name] = np.asarray(selected)
+            plain = read_plain(path / name, dtype, rows)
+            found[name] = _through_zarr(path / name, dtype, rows) if plain is None else plain
     except (OSError, ValueError, KeyError, IndexError, TypeError) as error:
         if not path.exists():
             raise FileNotFoundError(str(path)) from None
@@ -154,19 +152,14 @@ def read_group(path: Path, rows: npt.NDArray[np.int64] | None = None) -> Segment
     return SegmentArrays(**found)
 
 
-def _check_chunks(path: Path, array: zarr.Array[Any]) -> None:
-    """Zarr reads a chunk whose file is missing as zeros; here that is damage."""
-    zeros = ["0"] * (array.ndim - 1)
-    for number in range(-(-array.shape[0] // array.chunks[0])):
-        if not path.joinpath("c", str(number), *zeros).exists():
-            raise ValueError(f"chunk {number} of {path.name} is missing")
-
-
-def row_count(path: Path) -> int:
-    """Number of rows that a group states, without reading them."""
+def _through_zarr(path: Path, dtype: str, rows: npt.NDArray[np.int64] | None) -> npt.NDArray[Any]:
+    """Any Zarr v3 array, as another program may have written it."""
     import zarr
 
-    return int(zarr.open_array(store=str(path / "norms"), mode="r", zarr_format=3).shape[0])
+    array = zarr.open_array(store=str(path), mode="r", zarr_format=3)
+    if array.dtype != np.dtype(dtype):
+        raise ValueError(f"{path.name} is {array.dtype}, not {dtype}")
+    return np.asarray(array[:] if rows is None else array.get_orthogonal_selection((rows,)))
 
 
 def concatenate(pieces: list[SegmentArrays], dim: int) -> SegmentArrays:
