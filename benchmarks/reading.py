@@ -23,11 +23,13 @@ from typing import Any
 
 import numpy as np
 from benchmarks.big_slide import write_repeated_tile
+from benchmarks.reading_exactness import print_exactness
 from benchmarks.reading_memory import print_memory
 
 from pathsearch.slides import open_slide, stream_patches
 
 PATCH = 224
+ONE_LEVEL = "her2st_C2-one-level.tiff"
 MPP = 0.5  # what the files state does not matter here: every slide is opened with this
 
 
@@ -219,7 +221,7 @@ def scenes(data: Path | None, work: Path) -> Iterator[Scene]:
         yield from (Scene("made-up", path, f, grid((0, 0), 5120, f)) for f in (1, 2, 4))
         return
     her2st = data / "slides" / "her2st_C2.tiff"
-    alone = first_level_alone(her2st, work / "her2st_C2-one-level.tiff")
+    alone = first_level_alone(her2st, work / ONE_LEVEL)
     for factor in (1, 2, 4):
         yield Scene("her2st_C2", her2st, factor, grid((2048, 3072), 5120, factor))
     for factor in (2, 4):
@@ -288,6 +290,10 @@ def main() -> None:
             if options.only in scene.name:
                 for threads in options.threads:
                     print_scene(scene, threads, options.seconds)
+        if data is not None:
+            slides = sorted((data / "slides").glob("her2st_*.tiff"))
+            cmu = data / "slides" / "CMU-1-Small-Region.svs"
+            print_exactness([cmu, *slides], [cmu, Path(folder) / ONE_LEVEL])
         if not options.no_memory:
             print_memory(Path(folder))
 

