@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from pathsearch.errors import EncoderMismatchError, QueryError
+from pathsearch.errors import EncoderMismatchError, QueryError, SegmentGoneError
 from pathsearch.index import ranges
 from pathsearch.index.ranges import Ranges
 from pathsearch.nouns import Encoder, Footprint, Match, PatchKey, Query
@@ -87,7 +87,11 @@ class Searcher:
         """The searchable patches of a spec, as the library is now."""
         self._notice_changes()
         if spec not in self._pools:
-            self._pools[spec] = Pool(self.library, spec)
+            try:
+                self._pools[spec] = Pool(self.library, spec)
+            except SegmentGoneError:  # compacted between two reads: what is there now is whole
+                self._notice_changes()
+                self._pools[spec] = Pool(self.library, spec)
         return self._pools[spec]
 
     @property

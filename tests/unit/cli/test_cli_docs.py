@@ -1,0 +1,49 @@
+"""The page on the command line names every command and every option, and no others."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import click
+import pytest
+
+from pathsearch.cli.main import LazyGroup, cli
+
+PAGE = (Path(__file__).parents[3] / "docs" / "command-line.md").read_text(encoding="utf-8")
+COMMON = {"--json", "--verbose", "--help"}
+
+
+def block(name):
+    """The synopsis of a command: its first line and the indented ones after it."""
+    found = re.search(rf"^    pathsearch {name}\b.*(?:\n     +.*)*", PAGE, re.MULTILINE)
+    assert found, f"docs/command-line.md lacks {name}"
+    return found.group()
+
+
+@pytest.mark.parametrize("name", sorted(LazyGroup.homes))
+def test_every_option_is_named(name):
+    command = cli.get_command(click.Context(cli), name)
+    options = {
+        opt
+        for p in command.params
+        if isinstance(p, click.Option)
+        for opt in p.opts
+        if opt[1] == "-"
+    }
+    named = set(re.findall(r"--[a-z][a-z-]*", block(name))) | COMMON
+    if name in ("evaluate", "demo"):
+        assert named - COMMON <= options
+    else:
+        assert options <= named
+        assert named - COMMON <= options
+
+
+@pytest.mark.parametrize("name", sorted(LazyGroup.homes))
+def test_every_option_explains_itself(name):
+    command = cli.get_command(click.Context(cli), name)
+    assert command.help
+    obvious = {"seed", "max_steps", "max_seconds", "kind", "train_seconds", "verbose"}
+    for param in command.params:
+        if isinstance(param, click.Option) and param.name not in obvious:
+            assert param.help, f"{name} --{param.name}"
