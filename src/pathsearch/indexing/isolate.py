@@ -310,7 +310,8 @@ class _Connection:
     def next(self, path: str) -> Any:
         """The next message; no longer than the deadline is waited for it."""
         try:
-            message = self._inbox.get(timeout=self._deadline)
+            while isinstance(message := self._inbox.get(timeout=self._deadline), wire.Alive):
+                pass
         except queue.Empty:
             self.end()
             raise SlideTimeoutError(

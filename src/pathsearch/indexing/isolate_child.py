@@ -66,10 +66,13 @@ class _Child:
 
     def _open(self, message: wire.Open) -> wire.Facts:
         from pathsearch.slides import open_slide
+        from pathsearch.slides.pyramid import PyramidSlide
 
         slide = open_slide(
             message.path, mpp=message.mpp, color=message.color, settings=message.settings
         )
+        if isinstance(slide, PyramidSlide):
+            slide.on_step = lambda: self.send(wire.Alive())
         self._opened += 1
         self._slides[self._opened] = slide
         return wire.Facts(

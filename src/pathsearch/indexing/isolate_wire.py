@@ -109,6 +109,11 @@ class Answer:
 
 
 @dataclass(frozen=True)
+class Alive:
+    """A long request goes on."""
+
+
+@dataclass(frozen=True)
 class Log:
     """A line for the parent's log."""
 

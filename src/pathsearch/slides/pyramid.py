@@ -84,11 +84,17 @@ class PyramidSlide(ABC):
 
     The arithmetic of frames and scales is here, once, so that all readers place the same
     pixels at the same spot.
+
+    Attributes
+    ----------
+    on_step : callable or None
+        Called after each part of a large read, as a sign of life.
     """
 
     def __init__(self, facts: SlideFacts) -> None:
         self._facts = facts
         self._closed = False
+        self.on_step: Callable[[], None] | None = None
 
     @property
     def path(self) -> str:
@@ -169,6 +175,8 @@ class PyramidSlide(ABC):
         for top in range(0, h, rows):
             part = self._rendered(how, (x, y), (w, min(rows, h - top)), top)
             out[top : top + rows] = self.finished(part)
+            if self.on_step is not None:
+                self.on_step()
         return out
 
     def _rendered(

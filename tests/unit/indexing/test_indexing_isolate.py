@@ -22,6 +22,7 @@ from pathsearch.errors import (
 from pathsearch.indexing.isolate import IsolatedSlide, SlideProcess
 from pathsearch.nouns import Slide
 from pathsearch.slides import open_slide, stream_patches
+from pathsearch.slides.pyramid import PyramidSlide
 
 
 @pytest.fixture(scope="module")
@@ -97,6 +98,17 @@ def test_a_stream_left_early_leaves_the_process_usable(process: SlideProcess, pa
         stream.close()  # type: ignore[attr-defined]
         assert slide.read(0, 0, 10, 10, 0.5).shape == (10, 10, 3)
         assert sum(len(b.ok) for b in stream_patches(slide, GRID, 64, 0.5)) == len(GRID)
+
+
+def test_a_long_read_shows_that_it_goes_on(path: Path) -> None:
+    with open_slide(path) as slide:
+        assert isinstance(slide, PyramidSlide)
+        steps: list[int] = []
+        slide.on_step = lambda: steps.append(1)
+        slide.read(0, 0, 90, 70, 5.0)
+        assert not steps  # a small one is read at once
+        slide.read(-20_000, -20_000, 1000, 1000, 10.0)
+        assert len(steps) > 20
 
 
 def test_one_process_serves_many_slides(process: SlideProcess, path: Path) -> None:
