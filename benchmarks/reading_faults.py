@@ -15,10 +15,12 @@ import collections
 import json
 import logging
 import os
+import queue
 import random
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from pathlib import Path
 
@@ -91,21 +93,40 @@ def trials(path: Path, count: int, until: float) -> list[dict[str, object]]:
         while len(rows) < count and time.monotonic() < until:
             first, last = len(rows), min(len(rows) + CHUNK, count)
             command = [sys.executable, "-m", "benchmarks.reading_faults", "--child", str(path)]
-            command += [str(first), str(last), folder]
-            try:
-                done = subprocess.run(
-                    command, capture_output=True, text=True, timeout=DEADLINE, check=False
-                )
-                out, end = done.stdout, f"process ended with {done.returncode}"
-            except subprocess.TimeoutExpired as error:
-                out = (error.stdout or b"").decode()
-                end = "hang"
-            found = [json.loads(line) for line in out.splitlines() if line.endswith("}")]
+            found, end = _lines([*command, str(first), str(last), folder])
             rows += found
             if len(found) < last - first:
                 rows.append({"seed": first + len(found), "end": end, "bad": 0, "dark": 0,
                              "seconds": 0.0})  # fmt: skip
     return rows
+
+
+def _lines(command: list[str]) -> tuple[list[dict[str, object]], str]:
+    """The rows that a child prints, and how it ended; killed if none comes for a while."""
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    inbox: queue.SimpleQueue[bytes] = queue.SimpleQueue()
+
+    def listen() -> None:
+        assert process.stdout is not None
+        for line in process.stdout:
+            inbox.put(line)
+        inbox.put(b"")
+
+    thread = threading.Thread(target=listen)
+    thread.start()
+    rows: list[dict[str, object]] = []
+    hangs = False
+    try:
+        while line := inbox.get(timeout=DEADLINE):
+            rows.append(json.loads(line))
+    except queue.Empty:
+        hangs = True
+        process.kill()
+    code = process.wait()
+    thread.join()
+    assert process.stdout is not None
+    process.stdout.close()
+    return rows, "hang" if hangs else f"process ended with {code}"
 
 
 def main() -> None:
@@ -116,13 +137,14 @@ def main() -> None:
         return
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, default=os.environ.get("PATHSEARCH_DATA") or None)
+    parser.add_argument("--only", default="", help="slides whose name contains this")
     parser.add_argument("--trials", type=int, default=400, help="per slide")
     parser.add_argument("--seconds", type=float, default=600, help="for all slides together")
     options = parser.parse_args()
     if options.data is None:
         parser.error("name a folder of slides with --data or PATHSEARCH_DATA")
     slides = [found for found in find_slides([Path(options.data) / "slides"])
-              if len(found.files) == 1]  # fmt: skip
+              if len(found.files) == 1 and options.only in found.path.name]  # fmt: skip
     for i, found in enumerate(slides):
         start = time.monotonic()
         share = (options.seconds - sum(SPENT)) / (len(slides) - i)
