@@ -8,6 +8,7 @@ from typing import Literal
 from pathsearch.config import SlideSettings
 from pathsearch.errors import SlideFormatError, SlideNotFoundError, SlideUnreadableError
 from pathsearch.nouns import Slide
+from pathsearch.slides.discovery import find_slides
 from pathsearch.slides.formats import needed_extra
 from pathsearch.slides.readers import OpenRequest, Reader, installed_readers
 
@@ -24,7 +25,7 @@ def open_slide(
     Parameters
     ----------
     path : Path or str
-        The file; of a DICOM series any of its files, of an MRXS the `.mrxs`.
+        The file; of a DICOM series any of its files or its folder, of an MRXS the `.mrxs`.
     mpp : float, optional
         µm per level-0 pixel; overrides what the file says.
     color : {'raw', 'srgb'}
@@ -40,7 +41,7 @@ def open_slide(
     Raises
     ------
     SlideNotFoundError
-        There is no such file.
+        There is no such file, or it is a folder that does not hold exactly one slide.
     SlideUnreadableError
         No reader opens it.
     SlideFormatError
@@ -50,7 +51,7 @@ def open_slide(
     SlideTooLargeError
         The declared size is beyond ``settings.max_pixels``.
     """
-    path = Path(path)
+    path = _only_slide_in(Path(path))
     _check_file(path)
     request = OpenRequest(mpp, color, settings or SlideSettings())
     reasons: list[str] = []
@@ -74,12 +75,20 @@ def _candidates(settings: SlideSettings) -> list[Reader]:
     return [reader for reader in readers if reader.name == settings.reader]
 
 
+def _only_slide_in(path: Path) -> Path:
+    """The path; of a folder that is one slide (a DICOM series), the file to open in it."""
+    if not path.is_dir():
+        return path
+    found = find_slides([path])
+    if len(found) != 1:
+        raise SlideNotFoundError(
+            f"{path}: is a folder with {len(found)} slides; name one of them.", path=str(path)
+        )
+    return found[0].path
+
+
 def _check_file(path: Path) -> None:
     try:
-        if path.is_dir():
-            raise SlideNotFoundError(
-                f"{path}: is a folder, not a slide; name a file in it.", path=str(path)
-            )
         with path.open("rb") as file:
             empty = not file.read(1)
     except OSError as error:

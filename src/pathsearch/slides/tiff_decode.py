@@ -159,5 +159,7 @@ def decode_or_fail(
     except Exception as error:  # noqa: BLE001  codecs raise whatever damaged bytes make them raise
         reason = " ".join(str(error).split()) or type(error).__name__
         raise ReadFailedError(
-            f"{path}: a tile cannot be decoded ({reason}).", path=path, tile=tile
+            f"{path}: a tile cannot be decoded ({reason}); copy the file again.",
+            path=path,
+            tile=tile,
         ) from None

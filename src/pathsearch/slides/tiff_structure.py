@@ -103,7 +103,10 @@ def read_structure(tiff: Any, path: str, max_pixels: int) -> TiffStructure:
     """
     pages = list(tiff.pages)
     if not pages:
-        raise SlideUnreadableError(f"{path}: this TIFF holds no image.", path=path)
+        raise SlideUnreadableError(
+            f"{path}: this TIFF holds no image; it is probably cut short, copy it again.",
+            path=path,
+        )
     first = pages[0]
     check_size(first.imagewidth, first.imagelength, max_pixels, path)
     metadata = read_metadata(tiff, first)

@@ -73,10 +73,16 @@ def test_a_reader_that_is_set_is_named_where_it_cannot(tmp_path: Path) -> None:
         open_slide(tmp_path / "a.png", mpp=0.5, settings=SlideSettings(reader="tiff"))
 
 
+def test_a_folder_that_is_one_slide_opens(write_tiff: Writer) -> None:
+    path = write_tiff(picture(100, 100))
+    with open_slide(path.parent) as slide:
+        assert slide.path == str(path)
+
+
 def test_missing_files_and_folders(tmp_path: Path) -> None:
     with pytest.raises(SlideNotFoundError, match="No such file"):
         open_slide(tmp_path / "a.svs")
-    with pytest.raises(SlideNotFoundError, match="is a folder"):
+    with pytest.raises(SlideNotFoundError, match="is a folder with 0 slides"):
         open_slide(tmp_path)
 
 
