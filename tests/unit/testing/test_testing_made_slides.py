@@ -21,17 +21,18 @@ def read(slide, x, y, w, h, level=0):
     return np.asarray(slide.read_region((x, y), level, (w, h)).convert("RGB"))
 
 
+def weights(count, ratio, length):
+    """How much of each source pixel lies in each span, from the definition."""
+    low = np.arange(count)[:, None] * ratio
+    cell = np.arange(length)[None, :]
+    return np.clip(np.minimum(low + ratio, cell + 1) - np.maximum(low, cell), 0, None)
+
+
 def area_mean(pixels, ratio, size):
-    """The slow twin of the pyramid: one weighted mean a pixel."""
-    out = np.empty((size[1], size[0], 3))
-    for i in range(size[1]):
-        for j in range(size[0]):
-            top, left = i * ratio, j * ratio
-            rows, columns = np.arange(len(pixels)), np.arange(pixels.shape[1])
-            wy = np.clip(np.minimum(top + ratio, rows + 1) - np.maximum(top, rows), 0, None)
-            wx = np.clip(np.minimum(left + ratio, columns + 1) - np.maximum(left, columns), 0, None)
-            out[i, j] = np.einsum("y,x,yxc->c", wy, wx, pixels) / ratio**2
-    return out
+    """The slow twin of the pyramid."""
+    down = weights(size[1], ratio, pixels.shape[0])
+    across = weights(size[0], ratio, pixels.shape[1])
+    return np.stack([down @ pixels[..., c] @ across.T for c in range(3)], axis=2) / ratio**2
 
 
 def test_openslide_sees_size_resolution_levels_and_pixels(tmp_path):
@@ -135,9 +136,9 @@ def test_memory_does_not_grow_with_the_height(tmp_path):
 
 @pytest.mark.parametrize("artefacts", [(), NAMES])
 def test_any_part_is_drawn_the_same_alone(artefacts):
-    drawing = draw_slide((1500, 1200), seed=4, artefacts=artefacts)
-    whole = drawing.pixels(0, 0, 1500, 1200)
-    for x, y, w, h in [(0, 0, 256, 256), (255, 511, 300, 17), (701, 333, 129, 400)]:
+    drawing = draw_slide((900, 700), seed=4, artefacts=artefacts)
+    whole = drawing.pixels(0, 0, 900, 700)
+    for x, y, w, h in [(0, 0, 256, 256), (255, 511, 300, 17), (701, 233, 129, 400)]:
         np.testing.assert_array_equal(drawing.pixels(x, y, w, h), whole[y : y + h, x : x + w])
 
 

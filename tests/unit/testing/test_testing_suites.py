@@ -41,10 +41,10 @@ class TestConvEncoder(EncoderSuite):
     tells_apart = 0.6  # random weights
 
     def encoder(self):
-        pixels = draw_slide((512, 64), layout=[["stroma", "fat", "tumour", "mucus"]])
-        patches = np.stack([pixels.pixels(64 * i, 0, 64, 64) for i in range(8)])
-        shape = EncoderArchitecture(channels=(8, 12, 16), depths=(0, 1, 1), pooled_stages=(1, 2))
-        return random_encoder(patches, shape, seed=3, dim=16)
+        drawing = draw_slide((512, 64), layout=[["stroma", "fat", "lymphocytes", "mucus"]])
+        patches = np.stack([drawing.pixels(64 * i, 0, 64, 64) for i in range(8)])
+        shape = EncoderArchitecture(channels=(8, 12), depths=(0, 1), pooled_stages=(0, 1))
+        return random_encoder(patches, shape, seed=3, dim=8)
 
     def loaded(self, folder):
         return load_encoder(folder, device="cpu", precision="float32")
