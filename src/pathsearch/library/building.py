@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import uuid
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from pathsearch import __version__
@@ -12,7 +13,7 @@ from pathsearch.config import TileSpec
 from pathsearch.errors import LibraryExistsError, UsageError
 from pathsearch.library import arrays
 from pathsearch.library.catalog import CATALOG_NAME, create_catalog, now
-from pathsearch.library.durable import sync_folder, sync_tree, token, writing_to
+from pathsearch.library.durable import digests_below, sync_folder, sync_tree, token, writing_to
 from pathsearch.library.header import HEADER_NAME, Header, write_header
 from pathsearch.library.records import EncoderRecord
 
@@ -38,7 +39,9 @@ def build_library(
             for name in (THUMBNAIL_FOLDER, INDEX_FOLDER):
                 (building / name).mkdir()
             if encoder.storage == "copy" and encoder_files is not None:
-                shutil.copytree(encoder_files, building / ENCODER_FOLDER)
+                copy = building / ENCODER_FOLDER
+                shutil.copytree(encoder_files, copy)
+                header = replace(header, encoder_files=digests_below(copy))
             arrays.create_store(building / header.embeddings)
             create_catalog(building / CATALOG_NAME, header.library_id)
             write_header(building, header)

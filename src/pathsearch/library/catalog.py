@@ -194,6 +194,9 @@ def connect(path: Path, mode: str) -> sqlite3.Connection:
         # a power cut.
         connection.execute("PRAGMA synchronous = EXTRA")
         connection.execute("PRAGMA foreign_keys = ON")
+        # A large transaction stays in memory until it is committed: spilling pages would
+        # lock readers out from then on.
+        connection.execute("PRAGMA cache_spill = OFF")
         # Deleted rows are overwritten: a removed patient's id must not stay in the file.
         connection.execute("PRAGMA secure_delete = ON")
     except BaseException:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +42,8 @@ class Header:
         Names are unique.
     embeddings : str
         Where the arrays are, relative to the folder.
+    encoder_files : mapping
+        Hex sha256 of each file of the encoder's copy, by its path below ``encoder/``.
     format_version : int
     """
 
@@ -50,6 +53,7 @@ class Header:
     encoder: EncoderRecord
     specs: tuple[TileSpec, ...]
     embeddings: str = "embeddings.zarr"
+    encoder_files: Mapping[str, str] = field(default_factory=dict)
     format_version: int = FORMAT_VERSION
 
     def with_spec(self, spec: TileSpec) -> Header:
@@ -67,6 +71,7 @@ def write_header(folder: Path, header: Header) -> None:
         "written_by": header.written_by,
         "embeddings": header.embeddings,
         "encoder": asdict(header.encoder),
+        "encoder_files": dict(header.encoder_files),
         "specs": [spec.model_dump(mode="json") for spec in header.specs],
     }
     text = json.dumps(raw, indent=2, ensure_ascii=False) + "\n"
@@ -134,9 +139,10 @@ def read_header(folder: Path) -> Header:
             encoder=EncoderRecord(**encoder),
             specs=specs,
             embeddings=str(raw["embeddings"]),
+            encoder_files={str(n): str(d) for n, d in raw.get("encoder_files", {}).items()},
             format_version=raw["format_version"],
         )
-    except (KeyError, TypeError, ValueError, ConfigError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, ConfigError) as error:
         reason = " ".join(str(error).split())
         raise _corrupt(path, f"does not hold what it must ({reason})") from None
     if not _is_inside(header.embeddings):

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,6 +11,8 @@ import numpy as np
 from pathsearch.errors import LibraryError, SegmentGoneError
 from pathsearch.library import leftovers
 from pathsearch.library.arrays import digest_of, norms_of
+from pathsearch.library.building import ENCODER_FOLDER
+from pathsearch.library.durable import sha256_of
 from pathsearch.library.keys import segment_key
 from pathsearch.library.records import (
     IndexState,
@@ -50,6 +50,7 @@ def verify(library: Library, *, deep: bool = False) -> list[Problem]:
         found += _segment(library, segment, slides.get(segment.slide_id))
     found += _slides(library, slides)
     found += _indexes(library, deep)
+    found += _encoder(library)
     found += _leftovers(library)
     return sorted(found, key=lambda p: p.severity != "error")
 
@@ -199,18 +200,22 @@ def _index(library: Library, state: IndexState, numbers: set[int], deep: bool) -
             yield problem("error", "index-damaged", f"{name} is not what was written.")
 
 
+def _encoder(library: Library) -> Iterator[Problem]:
+    for name, digest in library.header.encoder_files.items():
+        path = library.path / ENCODER_FOLDER / name
+        if not path.is_file() or sha256_of(path) != digest:
+            what = "is missing" if not path.is_file() else "is not what was copied"
+            yield Problem(
+                "error",
+                "encoder-damaged",
+                f"{ENCODER_FOLDER}/{name}: {what}; restore it from a backup, or from the encoder "
+                f"'{library.encoder.name}' that the library was made with.",
+            )
+
+
 def _leftovers(library: Library) -> Iterator[Problem]:
     for path in leftovers.find(library):
         name = path.relative_to(library.path).as_posix()
         yield Problem(
             "note", "left-over", f"{name}: of a run that was cut off; 'verify --repair' removes it."
         )
-
-
-def sha256_of(path: Path) -> str:
-    """Hex sha256 of a file, with the memory of a megabyte."""
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()

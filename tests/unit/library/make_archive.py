@@ -8,6 +8,7 @@ from __future__ import annotations
 import sys
 import tempfile
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -51,7 +52,13 @@ def main() -> None:
         sys.exit(f"{ARCHIVE} exists, and stays as it is")
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder, "kept.pathsearch")
-        with Library.create(place, specs=[SPEC, COARSE], encoder=ENCODER) as library:
+        files = Path(folder, "encoder")
+        files.mkdir()
+        (files / "config.json").write_text("{}")
+        encoder = replace(ENCODER, storage="copy")
+        with Library.create(
+            place, specs=[SPEC, COARSE], encoder=encoder, encoder_files=files
+        ) as library:
             fill(library)
         ARCHIVE.parent.mkdir(exist_ok=True)
         with zipfile.ZipFile(ARCHIVE, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as kept:

@@ -49,6 +49,11 @@ def test_the_encoder_is_copied_where_it_may_be(tmp_path: Path) -> None:
     ) as library:
         assert library.encoder_source() == library.path / "encoder"
         assert (library.path / "encoder" / "config.json").read_text() == "{}"
+        assert library.verify() == []
+        (library.path / "encoder" / "config.json").write_text("{ }")
+        assert [p.code for p in library.verify()] == ["encoder-damaged"]
+        (library.path / "encoder" / "config.json").unlink()
+        assert [p.code for p in library.verify()] == ["encoder-damaged"]
     with pytest.raises(UsageError, match="its files are needed"):
         Library.create(tmp_path / "other", specs=[SPEC], encoder=record)
 

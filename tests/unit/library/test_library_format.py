@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -63,7 +64,8 @@ def test_a_library_of_every_version_opens(
         repair(place)
     with Library.open(place, read_only=read_only) as library:
         assert library.verify(deep=True) == []
-        assert library.encoder == ENCODER
+        assert library.encoder == replace(ENCODER, storage="copy")
+        assert library.encoder_source() == place / "encoder"
         assert set(library.specs) == {SPEC.name, COARSE.name}
         statuses = {s.slide_id: s.status for s in library.slides("all")}
         assert statuses == {
