@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -12,17 +13,26 @@ import numpy.typing as npt
 from pathsearch.encoders.devices import pick_device, pick_dtype
 from pathsearch.encoders.files import EncoderConfig, fingerprint, read_encoder, write_encoder
 from pathsearch.encoders.whitening import Whitening
-from pathsearch.errors import EncoderInvalidError, UsageError
+from pathsearch.errors import EncoderInvalidError, ExtraMissingError, UsageError
 from pathsearch.nouns import Array
 
 if TYPE_CHECKING:
     from pathsearch.encoders.conv_autoencoder import Backbone
+    from pathsearch.encoders.folded import FoldedBackbone
     from pathsearch.encoders.loading import Precision
+    from pathsearch.encoders.openvino_backend import Features
 
 #: Patches a forward pass. Fixed, and filled up where there are fewer: the arithmetic of
 #: a patch then never depends on its company, so vectors are identical whatever the
 #: division of the work.
 BATCH = 32
+
+#: Also a device: OpenVINO on the CPU.
+OPENVINO = "openvino"
+#: Least cosine between vectors of the accelerator and of torch in the same precision.
+_AGREEMENT = 0.99
+
+_log = logging.getLogger(__name__)
 
 _BACKBONE = "backbone."
 _POST = "post."
@@ -61,13 +71,16 @@ class ConvEncoder:
         self.config = config.model_copy(update={"fingerprint": fingerprint(config, tensors)})
         self._tensors = tensors
         self._post = _whitening(config, tensors)
-        self.device = pick_device(device)
+        self.device = pick_device("cpu" if device == OPENVINO else device)
         self.dtype = pick_dtype(precision, self.device)
         network = FoldedBackbone(_network(config, tensors), config.mean, config.std)
+        self._accelerated = self._accelerator(network, device)
         network.to(device=self.device, dtype=self.dtype)
         # torch's own stub of `to` does not know memory_format without a tensor.
         self._network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._lock = threading.Lock()
+        if self._accelerated is not None and not self._agrees():
+            self._accelerated = None
 
     @classmethod
     def load(cls, folder: Path, *, device: str = "auto", precision: Precision = "auto") -> Self:
@@ -114,6 +127,11 @@ class ConvEncoder:
     def precision(self) -> str:
         """What it computes in here: ``float32`` or ``bf16``."""
         return "float32" if str(self.dtype) == "torch.float32" else "bf16"
+
+    @property
+    def runtime(self) -> str:
+        """What computes in here: ``torch`` or ``openvino``."""
+        return "torch" if self._accelerated is None else OPENVINO
 
     def save(self, folder: str) -> None:
         """Write ``config.json`` and ``weights.safetensors``."""
@@ -172,21 +190,67 @@ class ConvEncoder:
 
     def _forward(self, part: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
         """One padded batch through the network."""
+        full = np.ascontiguousarray(part)
+        if len(part) < BATCH or not full.flags.writeable:  # torch warns of read-only arrays
+            full = np.zeros((BATCH, *part.shape[1:]), dtype=np.uint8)
+            full[: len(part)] = part
+        if self._accelerated is not None:
+            with self._lock:
+                return self._accelerated(full)[: len(part)]
+        return self._in_torch(full)[: len(part)]
+
+    def _in_torch(self, full: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+        """A whole batch through torch."""
         import torch
 
         from pathsearch.encoders.conv_autoencoder import pooled
 
-        if len(part) < BATCH:
-            full = np.zeros((BATCH, *part.shape[1:]), dtype=np.uint8)
-            full[: len(part)] = part
-        else:
-            full = part
         # uint8 values are exact in bfloat16; the preprocessing is folded into the stem.
         with torch.inference_mode(), self._lock:
-            x = torch.from_numpy(np.ascontiguousarray(full)).to(self.device)
+            x = torch.from_numpy(full).to(self.device)
             maps = self._network(x.permute(0, 3, 1, 2).to(self.dtype))
             features = pooled(maps, self.config.architecture)
-        return features[: len(part)].cpu().numpy()
+        return features.cpu().numpy()
+
+    def _accelerator(self, network: FoldedBackbone, device: str) -> Features | None:
+        """The network in OpenVINO, where that is wanted and installed."""
+        from pathsearch.encoders.openvino_backend import compiled_features, is_installed
+
+        if device == OPENVINO and not is_installed():
+            raise ExtraMissingError(
+                "OpenVINO is not installed: pip install 'napari-pathsearch[openvino]', or use "
+                "another device.",
+                extra=OPENVINO,
+            )
+        wanted = device == OPENVINO or (device == "auto" and self.device.type == "cpu")
+        if not wanted or not is_installed():
+            return None
+        try:
+            return compiled_features(
+                network,
+                self.config.architecture.pooled_stages,
+                batch=BATCH,
+                input_px=self.input_px,
+                precision=self.precision,
+            )
+        except (RuntimeError, ValueError, TypeError, ImportError, AttributeError) as error:
+            # Another version of OpenVINO, or a processor that it does not know: torch does it.
+            _log.warning("OpenVINO is not used: %s", " ".join(str(error).split()))
+            return None
+
+    def _agrees(self) -> bool:
+        """Whether the accelerator gives the vectors that torch gives, on made-up patches."""
+        assert self._accelerated is not None
+        random = np.random.default_rng(0)
+        coarse = random.integers(60, 250, (BATCH, 8, 8, 3), dtype=np.uint8)
+        pixels = resize_area(coarse, self.input_px)
+        ours = self._post.apply(self._accelerated(pixels))
+        theirs = self._post.apply(self._in_torch(pixels))
+        cosine = float((ours * theirs).sum(axis=1).min())
+        if cosine > _AGREEMENT:
+            return True
+        _log.warning("OpenVINO is not used: its vectors differ from torch's (%.4f).", cosine)
+        return False
 
 
 def _checked(pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:

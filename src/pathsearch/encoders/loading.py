@@ -34,7 +34,8 @@ def load_encoder(
     spec : str or Path
         A folder, a file, ``builtin:NAME``, or ``KIND:ARGUMENT`` of a plug-in.
     device : str
-        ``auto`` (CUDA, else Apple's MPS, else the CPU), or a torch device.
+        ``auto`` (CUDA, else Apple's MPS, else the CPU, with OpenVINO where it is installed
+        and agrees with torch), ``openvino``, or a torch device; ``cpu`` is torch alone.
     precision : {'auto', 'float32', 'bf16'}
         ``auto`` is bfloat16 where the processor has units for it, else float32.
 

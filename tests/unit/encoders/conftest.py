@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 from encoder_cases import TINY, made_up
 
 from pathsearch.encoders.random_weights import random_encoder
+
+# OpenMP threads that wait by spinning slow small networks down tenfold on a busy machine;
+# read when torch is first imported.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 
 @pytest.fixture(scope="session")
