@@ -164,6 +164,14 @@ class Canvas:
         self.h += stain * dense * np.maximum(grain, 0.25) - self.h * inside
         self.e *= 1.0 - 0.55 * inside
 
+    def enlarged(self, times: int) -> Canvas:
+        """The same square on more and smaller pixels."""
+        if times == 1:
+            return self
+        larger = Canvas(self.n * times, self.mpp / times, self.rng)
+        larger.h, larger.e = (enlarge(plane, times, times) for plane in (self.h, self.e))
+        return larger
+
     def finished(self, *, blur_um: float = 0.28, grain: float = 0.035) -> npt.NDArray[np.uint8]:
         """The square as uint8 (n, n, 2): haematoxylin, eosin; `UNIT` is a concentration of 1."""
         from scipy import ndimage

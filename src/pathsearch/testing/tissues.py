@@ -175,11 +175,16 @@ TISSUES: dict[str, Callable[[Canvas], None]] = {
 }
 
 
+#: Finer than this, µm per pixel, light microscopes show no more: textures are enlarged.
+FINEST = 0.35
+
+
 def texture_px(mpp: float) -> int:
-    """Side of a texture in pixels: half a millimetre or more, a power of 2."""
-    if mpp < 0.35:
-        return 2048
-    return 1024 if mpp < 1.5 else 512
+    """Side that a texture is drawn at, pixels: a power of 2, about half a millimetre."""
+    for side, coarsest in ((1024, 1.1), (512, 2.2), (256, 4.5)):
+        if mpp < coarsest:
+            return side
+    return 128
 
 
 @lru_cache(maxsize=32)
@@ -199,8 +204,11 @@ def texture(tissue: str, mpp: float) -> npt.NDArray[np.uint16]:
         Haematoxylin * 256 + eosin; `pathsearch.testing.canvas.UNIT` is a concentration of 1.
         The same on every call: slides differ by stain, place and orientation.
     """
-    canvas = Canvas(texture_px(mpp), mpp, np.random.default_rng(zlib.crc32(tissue.encode())))
+    times = 2 if mpp < FINEST else 1
+    rng = np.random.default_rng(zlib.crc32(tissue.encode()))
+    canvas = Canvas(texture_px(mpp), mpp * times, rng)
     TISSUES[tissue](canvas)
+    canvas = canvas.enlarged(times)
     grain = 0.008 if tissue == GLASS else 0.035
     drawn = canvas.finished(grain=grain).astype(np.uint16)
     packed = drawn[..., 0] << np.uint16(8) | drawn[..., 1]

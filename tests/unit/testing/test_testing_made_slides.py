@@ -13,6 +13,7 @@ from pathsearch.testing.artefacts import NAMES
 from pathsearch.testing.drawing import LABELS
 from pathsearch.testing.layout import Board, Patchwork
 from pathsearch.testing.pyramid import shrink, whole_spans
+from pathsearch.testing.tissues import texture
 
 BOARD = [["stroma", "fat"], ["glass", "lymphocytes"]]
 
@@ -271,3 +272,22 @@ def test_laboratories_differ_and_other_stains_are_other_colours():
 def test_options_that_do_not_fit_are_named(tmp_path, options, word):
     with pytest.raises(ValueError, match=word):
         make_slide(tmp_path / "a.tiff", **{"size": (64, 64), "layout": [["fat"]]} | options)
+
+
+@pytest.mark.parametrize("name", [name for name in LABELS if name != "glass"])
+def test_textures_repeat_without_a_seam(name):
+    square = texture(name, 0.5)
+    planes = np.stack([square >> 8, square & 255]).astype(float)
+    steps = np.abs(planes - np.roll(planes, 1, axis=1)).mean(axis=(0, 2))
+    # Row 0 against the last one is a step like any other.
+    assert steps[0] <= steps[1:].max()
+    steps = np.abs(planes - np.roll(planes, 1, axis=2)).mean(axis=(0, 1))
+    assert steps[0] <= steps[1:].max()
+
+
+def test_textures_show_the_same_lengths_at_any_resolution():
+    """Nuclei keep their µm: the share of dark pixels does not depend on the resolution."""
+    share = [float((texture("lymphocytes", mpp) >> 8 > 60).mean()) for mpp in (0.3, 0.5, 1.0)]
+    assert max(share) - min(share) < 0.08
+    side = [len(texture("lymphocytes", mpp)) * mpp for mpp in (0.3, 0.5, 1.0)]
+    assert min(side) > 250
