@@ -15,6 +15,7 @@ import pytorch_lightning as pl  # noqa: TID253 - this file is reached lazily onl
 
 from pathsearch.config import TrainSettings
 from pathsearch.training.module import EncoderTraining
+from pathsearch.training.page import draw_page
 
 _COLUMNS = (
     "step",
@@ -86,7 +87,7 @@ class Keeper(pl.Callback):
             self.save(trainer)
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """A row of the log; the end where nothing got better for long."""
+        """A row of the log, a page; the end where nothing got better for long."""
         if trainer.sanity_checking or not trainer.is_global_zero:
             return
         assert isinstance(pl_module, EncoderTraining)
@@ -95,6 +96,9 @@ class Keeper(pl.Callback):
         with self.log_file.open("a", newline="", encoding="utf-8") as file:
             known = {k: round(v, 5) for k, v in figures.items() if k in _COLUMNS}
             csv.DictWriter(file, _COLUMNS).writerow({**row, **known})
+        if pl_module.shown is not None:
+            page = self.folder / "pages" / f"step-{trainer.global_step:06d}.png"
+            draw_page(*pl_module.shown, page)
         found = figures.get("val_retrieval", 0.0)
         if found > self.best:
             self.best, self.best_step = found, trainer.global_step

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 import time
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 import pytorch_lightning as pl  # noqa: TID253 - this file is reached lazily only
 import torch  # noqa: TID253
 from torch import nn  # noqa: TID253
@@ -65,6 +66,7 @@ class EncoderTraining(pl.LightningModule):
         self.imitate = nn.Linear(count, teacher_dim) if teacher_dim else None
         self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1) / 255, persistent=False)
         self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1) / 255, persistent=False)
+        self.shown: Shown | None = None
         self.spent_before = 0.0
         self.started = time.monotonic()
 
@@ -179,16 +181,35 @@ class EncoderTraining(pl.LightningModule):
         turned = self._crops(len(batch.pixels), generator)
         with torch.autocast(self.device.type, enabled=False):
             clean = cut(batch.pixels, [Crops(straight)], settings.view_px)
-            other = distort(
-                cut(batch.pixels, [turned], settings.view_px), settings.augment, generator
-            )
-        maps, ours = self._features(self._standard(clean))
-        _, theirs = self._features(self._standard(other))
+            aim = cut(batch.pixels, [turned], settings.view_px)
+            other = distort(aim, settings.augment, generator)
+        _, ours = self._features(self._standard(clean))
+        maps, theirs = self._features(self._standard(other))
         found = retrieval_at_1(ours.float(), theirs.float())
         self.log("val_retrieval", found, batch_size=1, sync_dist=True)
-        rebuilt = self.network.decoder(maps[-1])
-        error = reconstruction_loss(rebuilt, self._standard(clean))
+        rebuilt = self.network.decoder(maps[-1]).float()
+        error = reconstruction_loss(rebuilt, self._standard(aim))
         self.log("val_reconstruction", error, batch_size=1, sync_dist=True)
+        self.shown = Shown(
+            _as_pixels(clean),
+            _as_pixels(other),
+            _as_pixels(rebuilt * self.std + self.mean),
+            ours.float().cpu().numpy(),
+        )
+
+
+class Shown(NamedTuple):
+    """What the last validation saw, for the page: views 0..255, (n, h, w, 3)."""
+
+    clean: npt.NDArray[np.uint8]
+    distorted: npt.NDArray[np.uint8]
+    rebuilt: npt.NDArray[np.uint8]
+    features: npt.NDArray[np.float32]
+
+
+def _as_pixels(views: torch.Tensor) -> npt.NDArray[np.uint8]:
+    pixels = views.detach().clamp(0, 1).mul(255).round().to(torch.uint8)
+    return pixels.permute(0, 2, 3, 1).contiguous().cpu().numpy()
 
 
 def _centred(half: torch.Tensor) -> torch.Tensor:

@@ -15,6 +15,7 @@ from pathsearch.training.losses.contrastive import contrastive_loss
 from pathsearch.training.losses.distillation import distillation_loss
 from pathsearch.training.losses.vicreg import vicreg_loss
 from pathsearch.training.module import retrieval_at_1
+from pathsearch.training.page import draw_page
 from pathsearch.training.pool import Pool, open_pool, shares
 from pathsearch.training.sources import find_sources, places_of, read_places
 
@@ -188,3 +189,15 @@ def test_retrieval_counts_those_that_find_themselves() -> None:
     ours = torch.eye(4)
     theirs = torch.eye(4)[[0, 1, 3, 2]]
     assert float(retrieval_at_1(ours, theirs)) == 0.5
+
+
+def test_page_shows_each_patch_with_its_nearest(tmp_path: Path) -> None:
+    # Four patches of one gray each; the features say 0 and 2 are alike, and 1 and 3.
+    gray = np.array([10, 60, 110, 160], np.uint8)
+    clean = np.broadcast_to(gray[:, None, None, None], (4, 8, 8, 3))
+    features = np.array([[1, 0], [0, 1], [1, 0.1], [0.1, 1]], np.float32)
+    draw_page(clean, clean + 20, clean + 40, features, tmp_path / "a" / "page.png")
+    page = np.asarray(Image.open(tmp_path / "a" / "page.png"))
+    assert page.shape == (4 * 12, 6 * 12, 3)
+    row = page[4, 4::12, 0].tolist()
+    assert row[:4] == [10, 30, 50, 110]

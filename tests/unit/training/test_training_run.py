@@ -57,6 +57,8 @@ def test_settings_and_log_lie_beside_it(whole: Path, tiny: TrainSettings) -> Non
     assert [row["step"] for row in rows] == ["5", "10"]
     assert all(0 <= float(row["val_retrieval"]) <= 1 for row in rows)
     assert not list((whole / "training").glob("pool-*"))
+    pages = sorted(p.name for p in (whole / "training" / "pages").iterdir())
+    assert pages == ["step-000005.png", "step-000010.png"]
 
 
 def test_same_seed_same_weights(
