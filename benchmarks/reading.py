@@ -163,7 +163,7 @@ def _tile_bytes(scene: Scene) -> tuple[list[bytes], tuple[int, int], int]:
         with open_slide(scene.path, mpp=MPP) as slide:
             how = slide.resolution(MPP * scene.factor)  # type: ignore[attr-defined]
             table = slide._tables[how.level]  # type: ignore[attr-defined]
-            head = slide._decoders[how.level]._head  # type: ignore[attr-defined]
+            head = table.decoder._head  # type: ignore[attr-defined]
         boxes, _ = source_boxes(how, scene.xy / how.pixel, (PATCH, PATCH))
         spans = tile_spans(table.grid, how.factor, boxes)
         found = [ids for ids, _ in tiles_in_spans(spans, table.grid.columns)]

@@ -20,6 +20,7 @@ GROUP = "pathsearch.readers"
 _BUILT_IN = {
     "openslide": "pathsearch.slides.openslide_reader:OpenSlideReader",
     "tiff": "pathsearch.slides.tiff_reader:TiffReader",
+    "dicom": "pathsearch.slides.dicom_tiles:DicomReader",
     "picture": "pathsearch.slides.picture_reader:PictureReader",
     "wsidicom": "pathsearch.slides.dicom_reader:WsiDicomReader",
     "czi": "pathsearch.slides.czi_reader:CziReader",

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from pathsearch.errors import ReadFailedError
 from pathsearch.nouns import Batch
@@ -106,6 +107,10 @@ class TiledSlide(PyramidSlide):
         ------
         ReadFailedError
         """
+
+    @abstractmethod
+    def stored_tiles(self, level: int) -> npt.NDArray[np.int64]:
+        """Bytes of each tile of a level, 0 where nothing is stored; in reading order."""
 
     def resolution(self, mpp: float) -> Resolution:
         """How pixels at `mpp` (µm per pixel) are made of the stored tiles.

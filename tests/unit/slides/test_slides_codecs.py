@@ -221,7 +221,7 @@ def test_what_differs_from_openslide_is_read_through_it(
 ) -> None:
     path = written(tmp_path / "a.tiff", picture(300, 300), {})
     monkeypatch.setattr(
-        "pathsearch.slides.tiff_reader.TiffSlide.decode_tile",
+        "pathsearch.slides.stored_tiles.StoredTilesSlide.decode_tile",
         lambda self, key: np.zeros((128, 128, 3), np.uint8),
     )
     with open_slide(path) as slide:

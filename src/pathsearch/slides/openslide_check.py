@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -11,10 +11,7 @@ from pathsearch.errors import ReadFailedError, SlideUnreadableError
 from pathsearch.slides.openslide_reader import open_handle
 from pathsearch.slides.pyramid import WHITE
 from pathsearch.slides.resample import Pixels, composite
-from pathsearch.slides.tiles import TileKey
-
-if TYPE_CHECKING:
-    from pathsearch.slides.tiff_reader import TiffSlide
+from pathsearch.slides.tiles import TiledSlide, TileKey
 
 #: Tiles compared at the finest level, and at each of the others.
 _TILES = (3, 1)
@@ -28,7 +25,35 @@ _WHOLE = 0.003
 _LARGEST = 1024
 
 
-def difference_from_openslide(slide: TiffSlide, handle: Any) -> str:
+#: What the comparison gave, by path, size and time of change: a slide is opened several times
+#: in a run, and comparing takes most of the time that opening takes.
+_DIFFERENCES: dict[tuple[str, int, int], str] = {}
+_REMEMBERED = 4096
+
+
+def checked(slide: TiledSlide, handle: Any) -> str:
+    """`difference_from_openslide`, worked out once for a file that does not change.
+
+    Parameters
+    ----------
+    slide : TiledSlide
+    handle : openslide.OpenSlide or None
+        None where OpenSlide does not open the file: there is nothing to compare with.
+    """
+    if handle is None:
+        return ""
+    path = Path(slide.path)
+    stat = path.stat()
+    key = (str(path.resolve()), stat.st_size, stat.st_mtime_ns)
+    if key not in _DIFFERENCES:
+        differs = difference_from_openslide(slide, handle)
+        if len(_DIFFERENCES) >= _REMEMBERED:
+            _DIFFERENCES.clear()
+        _DIFFERENCES[key] = differs
+    return _DIFFERENCES[key]
+
+
+def difference_from_openslide(slide: TiledSlide, handle: Any) -> str:
     """In what a slide differs from OpenSlide's reading of it; empty if in nothing.
 
     Tiles that OpenSlide does not decode are left out: there is nothing to compare with, be
@@ -36,7 +61,7 @@ def difference_from_openslide(slide: TiffSlide, handle: Any) -> str:
 
     Parameters
     ----------
-    slide : TiffSlide
+    slide : TiledSlide
     handle : openslide.OpenSlide
         Of the same file; of no use any more after a read that failed.
     """
@@ -76,7 +101,7 @@ def _opened(path: str) -> Any:
         return None
 
 
-def _sample(slide: TiffSlide, level: int) -> list[TileKey]:
+def _sample(slide: TiledSlide, level: int) -> list[TileKey]:
     """Tiles with the most bytes, which hold the most detail, of separate parts of a level."""
     counts = slide.stored_tiles(level)
     columns = slide.grids[level].columns
@@ -91,7 +116,7 @@ def _sample(slide: TiffSlide, level: int) -> list[TileKey]:
 class _TheirTile:
     """The place of a tile, or of the upper left part of a large one, in OpenSlide."""
 
-    def __init__(self, slide: TiffSlide, key: TileKey, level: int, downsample: float) -> None:
+    def __init__(self, slide: TiledSlide, key: TileKey, level: int, downsample: float) -> None:
         grid = slide.grids[key.level]
         place = (key.column * grid.tile_width, key.row * grid.tile_height)
         w, h = grid.inside(key.column, key.row)
@@ -114,7 +139,7 @@ class _TheirTile:
         return composite(np.asarray(rgba), WHITE)
 
 
-def _tile_differs(slide: TiffSlide, key: TileKey, theirs: Pixels, exact: bool) -> str:
+def _tile_differs(slide: TiledSlide, key: TileKey, theirs: Pixels, exact: bool) -> str:
     try:
         tile = slide.decode_tile(key)
     except ReadFailedError as error:
