@@ -158,7 +158,7 @@ class EncoderArchitecture(Settings):
     """
 
     channels: tuple[int, ...] = Field((32, 64, 128, 256), min_length=1, max_length=5)
-    depths: tuple[int, ...] = Field((0, 1, 1, 2), min_length=1, max_length=5)
+    depths: tuple[int, ...] = Field((0, 1, 2, 1), min_length=1, max_length=5)
     pooled_stages: tuple[int, ...] = Field((1, 2, 3), min_length=1, max_length=5)
 
     @model_validator(mode="after")
