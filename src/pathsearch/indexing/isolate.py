@@ -184,13 +184,11 @@ class IsolatedSlide:
 
     def _batches(self, job: wire.Stream, slots: list[SharedMemory]) -> Iterator[Batch]:
         child = self._child
-        child.begin(job, self._path)
-        ended = False
+        stream = child.begin(job, self._path)
         try:
             while True:
                 message = child.next(self._path)
                 if isinstance(message, wire.Answer):
-                    ended = True
                     if message.error is not None:
                         raise message.error
                     return
@@ -201,8 +199,7 @@ class IsolatedSlide:
                 child.tell(wire.Free(message.slot), self._path)
                 yield batch
         finally:
-            if not ended and child.alive:
-                child.stop(self._path)
+            child.stop(self._path, stream)
 
     def _ask(self, request: object) -> Any:
         self._check_open()
@@ -214,8 +211,13 @@ class IsolatedSlide:
 
     def close(self) -> None:
         """Give the file back. Reading afterwards raises ValueError."""
-        if not self._closed:
-            self._closed = True
+        if self._closed:
+            return
+        self._closed = True
+        # A child that is gone has given the file back; an error here would hide the first one.
+        with contextlib.suppress(SlideCrashedError, SlideTimeoutError):
+            # A stream may be open still: the caller's own error is on its way through it.
+            self._child.stop(self._path)
             if self._child.alive:
                 self._child.ask(wire.Close(self._facts.number), self._path)
 
@@ -238,6 +240,7 @@ class _Connection:
         self._deadline = deadline
         self._inbox: queue.SimpleQueue[Any] = queue.SimpleQueue()
         self._busy = False
+        self._requests = 0
         # A file and not a pipe: nobody has to read along, and a crash leaves its last words.
         self._stderr = tempfile.TemporaryFile()  # noqa: SIM115  closed by end()
         self._process = subprocess.Popen(
@@ -286,17 +289,18 @@ class _Connection:
         """The answer to a request, or the error that it ended with."""
         self.begin(request, path)
         answer = self.next(path)
-        self._busy = False
         if answer.error is not None:
             raise answer.error
         return answer.value
 
-    def begin(self, request: object, path: str) -> None:
-        """Send a request whose answers `next` gives."""
+    def begin(self, request: object, path: str) -> int:
+        """Send a request whose answers `next` gives; its number."""
         if self._busy:
             raise RuntimeError("the reading process is busy with another request")
         self.tell(request, path)
         self._busy = True
+        self._requests += 1
+        return self._requests
 
     def tell(self, message: object, path: str) -> None:
         """Send a message."""
@@ -326,8 +330,10 @@ class _Connection:
             self._busy = False
         return message
 
-    def stop(self, path: str) -> None:
-        """Leave a stream: tell the child, and drop what it still sends."""
+    def stop(self, path: str, request: int | None = None) -> None:
+        """Leave a stream, if it (or, without a number, any) still runs; drop what it sends."""
+        if not self._busy or not self.alive or request not in {None, self._requests}:
+            return
         self.tell(wire.Stop(), path)
         while not isinstance(message := self.next(path), wire.Answer):
             self.tell(wire.Free(message.slot), path)

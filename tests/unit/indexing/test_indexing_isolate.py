@@ -100,6 +100,25 @@ def test_a_stream_left_early_leaves_the_process_usable(process: SlideProcess, pa
         assert sum(len(b.ok) for b in stream_patches(slide, GRID, 64, 0.5)) == len(GRID)
 
 
+def test_an_error_of_the_caller_is_not_hidden_by_the_open_stream(
+    process: SlideProcess, path: Path
+) -> None:
+    streams = []
+
+    def fail() -> None:
+        with process.open_slide(path) as slide:
+            streams.append(stream_patches(slide, GRID, 64, 0.5, batch_size=4))
+            for _ in streams[0]:
+                raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail()
+    with process.open_slide(path) as slide:
+        assert slide.read(0, 0, 10, 10, 0.5).shape == (10, 10, 3)
+        streams[0].close()  # type: ignore[attr-defined]
+        assert slide.read(0, 0, 10, 10, 0.5).shape == (10, 10, 3)
+
+
 def test_a_long_read_shows_that_it_goes_on(path: Path) -> None:
     with open_slide(path) as slide:
         assert isinstance(slide, PyramidSlide)
