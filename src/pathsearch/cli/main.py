@@ -84,13 +84,17 @@ def verbose_option(command: Callable[..., Any]) -> Callable[..., Any]:
 def _set_verbose(ctx: click.Context, _param: click.Parameter, value: bool) -> None:
     ctx.ensure_object(dict)["verbose"] = value or ctx.obj.get("verbose", False)
     if value:
-        logging.basicConfig(level=logging.INFO, format="%(name)s: %(message)s", stream=sys.stderr)
+        logging.basicConfig(
+            level=logging.INFO, format="%(name)s: %(message)s", stream=sys.stderr, force=True
+        )
         logging.getLogger("pathsearch").setLevel(logging.DEBUG)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and end the process with its exit status."""
     state: dict[str, Any] = {}
+    # Without -v, what libraries log about odd files stays out of the way: our errors say it
+    logging.getLogger().addHandler(logging.NullHandler())
     try:
         answer = cli.main(
             args=None if arguments is None else list(arguments),
