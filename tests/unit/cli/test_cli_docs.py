@@ -32,11 +32,8 @@ def test_every_option_is_named(name):
         if opt[1] == "-"
     }
     named = set(re.findall(r"--[a-z][a-z-]*", block(name))) | COMMON
-    if name in ("evaluate", "demo"):
-        assert named - COMMON <= options
-    else:
-        assert options <= named
-        assert named - COMMON <= options
+    assert options <= named
+    assert named - COMMON <= options
 
 
 @pytest.mark.parametrize("name", sorted(LazyGroup.homes))
