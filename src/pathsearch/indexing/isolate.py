@@ -230,6 +230,8 @@ class IsolatedSlide:
         value: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        if kind is not None and not issubclass(kind, Exception):
+            self._child.end()  # Ctrl-C: nobody waits for what the child is doing
         self.close()
 
 

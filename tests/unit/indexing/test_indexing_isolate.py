@@ -119,6 +119,18 @@ def test_an_error_of_the_caller_is_not_hidden_by_the_open_stream(
         assert slide.read(0, 0, 10, 10, 0.5).shape == (10, 10, 3)
 
 
+def test_an_interruption_waits_for_nothing(path: Path) -> None:
+    def interrupted(process: SlideProcess) -> None:
+        with process.open_slide(path):
+            raise KeyboardInterrupt
+
+    with SlideProcess(deadline=60) as process:
+        with pytest.raises(KeyboardInterrupt):
+            interrupted(process)
+        assert process._child is not None
+        assert not process._child.alive
+
+
 def test_a_long_read_shows_that_it_goes_on(path: Path) -> None:
     with open_slide(path) as slide:
         assert isinstance(slide, PyramidSlide)
