@@ -35,7 +35,10 @@ ROUGH = 0.0042
 #: Least mean density of pale tissue.
 PALE = 0.012
 #: Grey structures narrower than this are lines and rims; structure is seen 40 µm beyond them.
-AREAL_UM = 280.0
+AREAL_UM = 200.0
+#: Least difference between the channels as a share of the mean density: pale tissue has 0.3
+#: and more, coverslips, bubbles and dust next to nothing.
+COLOURED = 0.15
 #: A deviation counts up to so many times the threshold of its spread.
 PEAK = 3.5
 #: Nothing on a slide is darker but the scanner's own black, levels.
@@ -162,10 +165,13 @@ def _brightfield(
     found |= (soft > STAINED * least) & (
         structure(stain, mpp, STRUCTURED * least) > STRUCTURED * least
     )
-    # Pale tissue (fat, mucus, a weak counterstain) shows by its structure, grey or not, and
-    # by being wider than a bubble's rim or the line of a coverslip.
+    # Pale tissue (fat, mucus, a weak counterstain) shows by its structure, by not being grey,
+    # and by being wider than the rim of a bubble or the line of a coverslip.
     rough = structure(density, mpp, ROUGH * least) > ROUGH * least
     if settings.exclude_artefacts:
+        pool = max(40.0 / mpp, 1.0)
+        colour = ndimage.gaussian_filter(stain, pool, truncate=3.0)
+        rough &= colour > COLOURED * ndimage.gaussian_filter(density, pool, truncate=3.0)
         side = round(AREAL_UM / mpp) | 1
         rough = ndimage.grey_opening(rough.view(np.uint8), size=(side, side), mode="nearest") > 0
     found |= rough & (ndimage.gaussian_filter(density, 0.6) > PALE * least)
