@@ -163,7 +163,6 @@ def _tile_bytes(scene: Scene) -> tuple[list[bytes], tuple[int, int], int]:
         with open_slide(scene.path, mpp=MPP) as slide:
             how = slide.resolution(MPP * scene.factor)  # type: ignore[attr-defined]
             table = slide._tables[how.level]  # type: ignore[attr-defined]
-            head = table.decoder._head  # type: ignore[attr-defined]
         boxes, _ = source_boxes(how, scene.xy / how.pixel, (PATCH, PATCH))
         spans = tile_spans(table.grid, how.factor, boxes)
         found = [ids for ids, _ in tiles_in_spans(spans, table.grid.columns)]
@@ -171,7 +170,7 @@ def _tile_bytes(scene: Scene) -> tuple[list[bytes], tuple[int, int], int]:
         tiles = []
         for tile in np.unique(np.concatenate(found)).tolist():
             start, count = int(table.offsets[0, tile]), int(table.counts[0, tile])
-            tiles.append(head + data[start + 2 : start + count])
+            tiles.append(table.decoder.complete(data[start : start + count]))
         _BYTES[key] = (tiles, (table.grid.tile_height, table.grid.tile_width), how.factor)
     return _BYTES[key]
 

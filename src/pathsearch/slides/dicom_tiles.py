@@ -24,7 +24,7 @@ from pathsearch.slides.openslide_reader import open_handle, openslide_facts
 from pathsearch.slides.pyramid import SlideFacts
 from pathsearch.slides.readers import OpenRequest
 from pathsearch.slides.stored_tiles import StoredTiles, StoredTilesSlide
-from pathsearch.slides.tiff_decode import JpegDecoder
+from pathsearch.slides.tiff_decode import JpegDecoder, tile_frame
 from pathsearch.slides.tiles import TileGrid
 
 log = logging.getLogger(__name__)
@@ -98,7 +98,10 @@ def _slide(facts: SlideFacts, volumes: list[_Volume]) -> StoredTilesSlide:
             volume.offsets.reshape(1, -1),
             volume.counts.reshape(1, -1),
             JpegDecoder(
-                (volume.grid.tile_height, volume.grid.tile_width), None, volume.is_rgb, None
+                (volume.grid.tile_height, volume.grid.tile_width),
+                tile_frame(None, volume.is_rgb),
+                volume.is_rgb,
+                None,
             ),
         )
         for volume in volumes

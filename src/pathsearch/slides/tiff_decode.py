@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
@@ -19,7 +20,7 @@ _NOT_ALPHA, _PREMULTIPLIED_ALPHA, _STRAIGHT_ALPHA = 0, 1, 2
 # Adobe's APP14 marker with transform 0: the three components are RGB. Without it a decoder
 # takes them for YCbCr, since a TIFF says in its own tags what they are.
 _ADOBE_RGB = b"\xff\xee\x00\x0eAdobe\x00\x64\x00\x00\x00\x00\x00"
-_SOI, _APP0 = b"\xff\xd8", b"\xff\xe0"
+_SOI, _EOI, _APP0 = b"\xff\xd8", b"\xff\xd9", b"\xff\xe0"
 
 
 class Decoder(Protocol):
@@ -53,7 +54,51 @@ def decoder_for(level: TiffLevel) -> Decoder:
     if page.compression != _JPEG or len(level.offsets) > 1 or page.photometric == _MINISWHITE:
         return general
     shape = (level.grid.tile_height, level.grid.tile_width)
-    return JpegDecoder(shape, page.jpegtables, page.photometric == _RGB, general)
+    if page.jpegheader is not None:  # NDPI: pieces of one JPEG file, between restart markers
+        return JpegDecoder(shape, JpegFrame(page.jpegheader, 0, _EOI), False, general)
+    is_rgb = page.photometric == _RGB
+    return JpegDecoder(shape, tile_frame(page.jpegtables, is_rgb), is_rgb, general)
+
+
+@dataclass(frozen=True, slots=True)
+class JpegFrame:
+    """What makes a complete JPEG file of a tile's bytes.
+
+    Attributes
+    ----------
+    head : bytes
+        Goes before them.
+    skip : int
+        So many of them are left out first.
+    tail : bytes
+        Goes after them.
+    """
+
+    head: bytes
+    skip: int
+    tail: bytes
+
+
+def tile_frame(tables: bytes | None, is_rgb: bool) -> JpegFrame | None:
+    """The frame of a tile that is a JPEG file but for shared tables and a missing marker.
+
+    Parameters
+    ----------
+    tables : bytes, optional
+        Tables that the tiles share, as a JPEG file without an image.
+    is_rgb : bool
+        The components are RGB.
+
+    Returns
+    -------
+    JpegFrame or None
+        None where the tiles are complete.
+    """
+    if not tables and not is_rgb:
+        return None
+    # The tables go before the tile's own segments, without their SOI and EOI.
+    head = _SOI + (_ADOBE_RGB if is_rgb else b"") + (tables or b"")[2:-2]
+    return JpegFrame(head, len(_SOI), b"")
 
 
 class JpegDecoder:
@@ -66,8 +111,8 @@ class JpegDecoder:
     ----------
     shape : (int, int)
         Height and width of every tile.
-    tables : bytes, optional
-        Tables that the tiles share, as a JPEG file without an image.
+    frame : JpegFrame, optional
+        What makes JPEG files of the tiles' bytes.
     is_rgb : bool
         The components are RGB, whatever the tiles' own markers leave open.
     general : Decoder, optional
@@ -77,15 +122,19 @@ class JpegDecoder:
     def __init__(
         self,
         shape: tuple[int, int],
-        tables: bytes | None,
+        frame: JpegFrame | None,
         is_rgb: bool,
         general: Decoder | None,
     ) -> None:
         self._shape = shape
+        self._frame = frame
         self._is_rgb = is_rgb
-        # Shared tables go before the tile's own segments, without their SOI and EOI.
-        self._head = _SOI + (_ADOBE_RGB if is_rgb else b"") + (tables or b"")[2:-2]
         self._general = general
+
+    def complete(self, data: bytes) -> bytes:
+        """The JPEG file of a tile's bytes."""
+        frame = self._frame
+        return data if frame is None else frame.head + data[frame.skip :] + frame.tail
 
     def __call__(self, parts: list[bytes], tile: int, factor: int) -> Pixels | None:
         """Decode one tile, scaled; see `Decoder`."""
@@ -97,8 +146,7 @@ class JpegDecoder:
             if self._general is None:
                 raise ValueError("RGB behind a marker of YCbCr")
             return self._general(parts, tile, factor)
-        if len(self._head) > len(_SOI):
-            data = self._head + data[2:]
+        data = self.complete(data)
         height, width = (side // factor for side in self._shape)
         # The buffer is as large as the tile ought to be: a header that claims more fails.
         out = np.empty((height, width, 3), np.uint8)

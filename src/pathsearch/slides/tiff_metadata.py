@@ -18,7 +18,7 @@ class TiffMetadata:
     Attributes
     ----------
     vendor : str
-        'aperio', 'ome' or 'generic-tiff'.
+        'aperio', 'hamamatsu', 'ome' or 'generic-tiff'.
     mpp_x, mpp_y : float or None
         µm per pixel by the description; the resolution tags are read elsewhere.
     objective : float or None
@@ -44,6 +44,8 @@ def read_metadata(tiff: Any, page: Any) -> TiffMetadata:
     description = page.description or ""
     if description.startswith("Aperio"):
         return aperio_metadata(description)
+    if tiff.is_ndpi:
+        return TiffMetadata("hamamatsu")
     if tiff.is_ome:
         return ome_metadata(description)
     return TiffMetadata("generic-tiff")

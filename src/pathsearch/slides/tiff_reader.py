@@ -1,4 +1,4 @@
-"""Tiled TIFF and SVS at the speed of the decoder, with OpenSlide as the reference."""
+"""Tiled TIFF, SVS and NDPI at the speed of the decoder, with OpenSlide as the reference."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ log = logging.getLogger(__name__)
 
 #: Vendors, by OpenSlide's names, whose tiles lie side by side in one plane. Elsewhere they
 #: overlap, or the levels' sizes are told in the vendor's own way: OpenSlide reads those.
-_PLAIN_VENDORS = {None, "aperio", "generic-tiff"}
+_PLAIN_VENDORS = {None, "aperio", "generic-tiff", "hamamatsu"}
 
 
 class TiffReader:
-    """Tiled TIFF, BigTIFF, SVS, OME-TIFF with sub-IFDs; flat TIFF by its strips."""
+    """Tiled TIFF, BigTIFF, SVS, NDPI, OME-TIFF with sub-IFDs; flat TIFF by its strips."""
 
     name = "tiff"
     priority = 20

@@ -20,6 +20,7 @@ from pathsearch.slides.tiles import TileGrid
 MAX_TILE_PIXELS = 1 << 26
 _REDUCED = 1
 _ICC_TAG = 34675
+_NDPI_LENS, _NDPI_Z_OFFSET = 65421, 65424
 _MINISWHITE, _MINISBLACK, _RGB, _YCBCR = 0, 1, 2, 6
 
 
@@ -87,7 +88,8 @@ def read_structure(tiff: Any, path: str, max_pixels: int) -> TiffStructure:
 
     The first page is the finest level. Further ones are its sub-IFDs (OME-TIFF), and the
     pages of the same proportions that are tiled and either marked as reduced images or,
-    in an SVS, come after it; label and macro images are neither.
+    in an SVS, come after it, or, in an NDPI, have a magnification and lie in focus; label and
+    macro images do not.
 
     Parameters
     ----------
@@ -121,11 +123,7 @@ def read_structure(tiff: Any, path: str, max_pixels: int) -> TiffStructure:
 def _reduced_pages(pages: list[Any], vendor: str) -> list[Any]:
     first = pages[0]
     candidates = list(first.pages) if first.subifds else []
-    candidates += [
-        page
-        for page in pages[1:]
-        if page.is_tiled and (page.subfiletype == _REDUCED or vendor == "aperio")
-    ]
+    candidates += [page for page in pages[1:] if page.is_tiled and _may_be_level(page, vendor)]
     sizes = {(first.imagewidth, first.imagelength)}
     kept = []
     for page in candidates:
@@ -134,6 +132,15 @@ def _reduced_pages(pages: list[Any], vendor: str) -> list[Any]:
             sizes.add(size)
             kept.append(page)
     return kept
+
+
+def _may_be_level(page: Any, vendor: str) -> bool:
+    if vendor == "hamamatsu":
+        # The macro image and the map have negative magnifications; other focal planes an offset.
+        lens, offset = page.tags.get(_NDPI_LENS), page.tags.get(_NDPI_Z_OFFSET)
+        in_focus = offset is None or offset.value == 0
+        return lens is not None and lens.value > 0 and in_focus
+    return page.subfiletype == _REDUCED or vendor == "aperio"
 
 
 def _same_image(first: Any, page: Any) -> bool:

@@ -41,6 +41,19 @@ def test_every_level_equals_openslide(data_dir: Path, name: str) -> None:
                 np.testing.assert_array_equal(slide.averaged(number, 1, 0, 0, *size), theirs)
 
 
+def test_ndpi_pieces_between_restart_markers(data_dir: Path) -> None:
+    path = data_dir / "slides" / "fluorescence-TRITC.ndpi"
+    with open_slide(path) as slide, openslide.OpenSlide(path) as reference:
+        assert slide.info.reader == "tiff"
+        assert isinstance(slide, TiledSlide)
+        sizes = [(level.width, level.height) for level in slide.levels]
+        # The last three levels of OpenSlide's seven are not stored.
+        assert sizes == list(reference.level_dimensions[:4])
+        for number, size in enumerate(sizes):
+            theirs = np.asarray(reference.read_region((0, 0), number, size).convert("RGB"))
+            np.testing.assert_array_equal(slide.averaged(number, 1, 0, 0, *size), theirs)
+
+
 def test_jpeg_2000_with_an_icc_profile(data_dir: Path) -> None:
     from io import BytesIO
 
