@@ -171,7 +171,7 @@ class Catalog:
 
 def create_catalog(path: Path, library_id: str) -> None:
     """Make an empty catalog; the caller syncs it."""
-    with contextlib.closing(sqlite3.connect(path)) as connection:
+    with translated(path), contextlib.closing(sqlite3.connect(path)) as connection:
         connection.execute("PRAGMA journal_mode = DELETE")
         connection.executescript(SCHEMA)
         connection.execute(f"PRAGMA user_version = {FORMAT_VERSION}")

@@ -14,6 +14,7 @@ import os
 import secrets
 import shutil
 import stat
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -110,7 +111,10 @@ def remove_tree(path: Path) -> None:
         Something of it could not be removed.
     """
     for attempt in range(_TRIES):
-        shutil.rmtree(path, onerror=_make_writable)
+        if sys.version_info >= (3, 12):
+            shutil.rmtree(path, onexc=_make_writable)
+        else:
+            shutil.rmtree(path, onerror=_make_writable)
         if not path.exists():
             return
         if os.name != "nt" and attempt:

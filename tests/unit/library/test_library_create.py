@@ -97,6 +97,24 @@ def test_a_failed_creation_leaves_nothing(
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_creation_on_a_full_disk_leaves_nothing(tmp_path: Path) -> None:
+    """A limit on the size of files stands for it: the catalog does not fit."""
+    pytest.importorskip("resource", reason="POSIX only")
+    code = """
+import resource, signal, sys
+from pathsearch.config import TileSpec
+from pathsearch.library import EncoderRecord, Library
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
+record = EncoderRecord("e", 8, 224, (0.4, 0.6), "ff")
+Library.create(sys.argv[1], specs=[TileSpec()], encoder=record)
+"""
+    command = [sys.executable, "-c", code, str(tmp_path / "lib")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert "LibraryWriteError" in done.stderr.splitlines()[-1]
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_killed_creation_does_not_open(tmp_path: Path) -> None:
     """A process that ends in the middle of `create` leaves no library at the place."""
     code = """

@@ -68,6 +68,8 @@ def test_merged_parts_equal_a_single_run(
             assert part.is_part
             work(writer, NAMES[number - 1 :: 3], tmp_path / "slides")
             assert len(part.slides()) == len(NAMES[number - 1 :: 3])
+    with made.part(2, 3) as part:
+        assert part.verify(deep=True) == []
     assert made.slides() == []  # nothing of a part is seen before the merge
     assert made.verify() == []  # and nothing of it is a left-over
     with made.writer() as writer:
