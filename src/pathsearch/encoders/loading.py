@@ -116,12 +116,20 @@ def load_onnx(argument: str, device: str, precision: Precision) -> Encoder:
     return onnx_file.load_onnx(argument, device, precision)
 
 
+def load_pt2(argument: str, device: str, precision: Precision) -> Encoder:
+    """Loader of ``.pt2`` files (`torch.export`), and of folders that hold one."""
+    from pathsearch.encoders import exported_program
+
+    return exported_program.load_exported(argument, device, precision)
+
+
 #: The kinds of this package; also entry points, and here so that an uninstalled source
 #: tree works.
 _OWN: dict[str, EncoderLoader] = {
     "builtin": load_builtin,
     "conv-autoencoder": load_conv,
     "onnx": load_onnx,
+    "pt2": load_pt2,
     "tflite": load_tflite,
 }
 

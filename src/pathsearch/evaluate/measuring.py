@@ -147,7 +147,7 @@ def measure(source: PatchSource, encoder: Encoder, options: Options | None = Non
         }
     described = describe(source, describers, options.batch_size)
     if random is not None:
-        described["random"] = _whitened(described["random"], random.dim)
+        described["random"] = whitened(described["random"], random.dim)
     evaluation = measure_vectors(source.labels, source.groups, described, encoder.name, options)
     if not options.robustness:
         return evaluation
@@ -224,7 +224,8 @@ def _floor(name: str, vectors: Floats, labels: Strings, groups: Strings) -> Judg
     return judging.judge(vectors, labels, groups, metric)  # type: ignore[arg-type]
 
 
-def _whitened(features: Floats, dim: int) -> Floats:
+def whitened(features: Floats, dim: int) -> Floats:
+    """Features (n, f) to unit vectors (n, dim), by a whitening that is fitted on themselves."""
     from pathsearch.encoders.whitening import fit_whitening
 
     return fit_whitening(features, dim).apply(features)
