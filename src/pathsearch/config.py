@@ -243,6 +243,7 @@ class TrainSettings(Settings):
     """Training of an encoder. Every field is explained in ``configs/train.yaml``."""
 
     name: str = Field("custom", pattern=r"^[A-Za-z0-9._-]+$", max_length=60)
+    licence: str = Field("", max_length=200)
     seed: int = Field(0, ge=0, lt=2**31)
 
     # Patches
@@ -261,6 +262,7 @@ class TrainSettings(Settings):
     dim: int = Field(128, ge=2, le=4096)
     input_px: int = Field(224, ge=32, le=2048)
     whitening_patches: int = Field(4096, ge=16)
+    whitening_noise: float = Field(0.3, ge=0)
     initial: str | None = None
 
     # Objective
@@ -290,7 +292,8 @@ class TrainSettings(Settings):
 
     @model_validator(mode="after")
     def _fits_together(self) -> TrainSettings:
-        stride = 4 * 2 ** (len(self.architecture.channels) - 1)
+        # 8: the blocks of the imitation of JPEG.
+        stride = max(8, 4 * 2 ** (len(self.architecture.channels) - 1))
         for key in ("view_px", "input_px"):
             if getattr(self, key) % stride:
                 raise ValueError(f"{key} must be a multiple of {stride} for this many stages")

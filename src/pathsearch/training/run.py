@@ -24,7 +24,17 @@ if TYPE_CHECKING:
     from pathsearch.training.sources import Source
 
 #: Settings that may differ between an interrupted training and its resumption.
-_FREE = {"max_seconds", "device", "devices", "precision", "threads", "logger", "checkpoint_steps"}
+_FREE = {
+    "max_seconds",
+    "device",
+    "devices",
+    "precision",
+    "threads",
+    "logger",
+    "checkpoint_steps",
+    "name",
+    "licence",
+}
 CONFIG_NAME = "train.yaml"
 WORK_NAME = "training"
 
@@ -253,6 +263,7 @@ class _Run:
         settings = self.settings
         config = EncoderConfig(
             name=settings.name,
+            licence=settings.licence,
             architecture=settings.architecture,
             dim=settings.dim,
             input_px=settings.input_px,
