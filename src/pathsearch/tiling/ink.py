@@ -71,9 +71,11 @@ def ink_colours(od: Float) -> tuple[Mask, Mask]:
     r, g, b = od
     low, high = od.min(axis=0), od.max(axis=0)
     blue = (r > 0.5) & (r > 1.15 * g) & (r - b > 0.3)
-    green = (r > 0.4) & (g < 0.75 * np.minimum(r, b))
+    # The same over stained tissue.
+    blue |= (r > 0.9 * g) & (r - b > 0.5)
+    green = (r > 0.4) & (g < 0.85 * np.minimum(r, b))
     red = (g > 0.5) & (r < 0.25 * g) & (b > 0.75 * g)
-    black = (low > 0.6) & (high - low < 0.1 * (r + g + b))
+    black = (low > 0.6) & (high - low < 0.07 * (r + g + b))
     dense = blue | green | red | black
     thin = (
         ((r > 0.06) & (r > 1.12 * g) & (r - b > 0.4 * r))

@@ -200,6 +200,10 @@ def _fluorescence(
 ) -> Mask:
     """Brighter than the dark background, by Otsu's threshold of the logarithm."""
     light = planes.max(axis=0).astype(np.float32)
+    if min(light.shape) > 2:
+        # A few percent of the white outside of the image, mixed into its outermost pixels by
+        # a reader's filter, would be a bright frame here.
+        light = np.pad(light[1:-1, 1:-1], 1, mode="edge")
     usable = np.ones(light.shape, np.bool_) if ignore is None else ~ignore
     # A pixel of pure white in the dark is outside of the image, or a reflection.
     usable &= planes.min(axis=0) < 250
@@ -218,7 +222,12 @@ def _fluorescence(
 
 
 def otsu(values: npt.NDArray[np.floating], bins: int = 256) -> float:
-    """The threshold that parts values best in two groups (Otsu 1979)."""
+    """The threshold that parts values best in two groups (Otsu 1979).
+
+    Values that are all alike are below it.
+    """
+    if not np.ptp(values):
+        return float(values.flat[0])
     counts, edges = np.histogram(values, bins=bins)
     middle = (edges[:-1] + edges[1:]) / 2
     below = np.cumsum(counts)
