@@ -123,6 +123,13 @@ def load_pt2(argument: str, device: str, precision: Precision) -> Encoder:
     return exported_program.load_exported(argument, device, precision)
 
 
+def load_timm(argument: str, device: str, precision: Precision) -> Encoder:
+    """Loader of folders as timm's models are published."""
+    from pathsearch.encoders import timm_folder
+
+    return timm_folder.load_timm_folder(argument, device, precision)
+
+
 #: The kinds of this package; also entry points, and here so that an uninstalled source
 #: tree works.
 _OWN: dict[str, EncoderLoader] = {
@@ -131,6 +138,7 @@ _OWN: dict[str, EncoderLoader] = {
     "onnx": load_onnx,
     "pt2": load_pt2,
     "tflite": load_tflite,
+    "timm": load_timm,
 }
 
 
