@@ -66,7 +66,9 @@ def inspect_command(
         tilings = {s.name: tile(opened, s, tissue=settings.tissue, regions=drawn) for s in specs}
         facts = _facts(opened, specs, tilings)
         if preview is not None:
-            picture = draw_preview(opened, tilings[specs[0].name])
+            picture = draw_preview(
+                opened, tilings[specs[0].name], tissue=settings.tissue, regions=drawn
+            )
             _save(picture, preview)
     if as_json:
         print_json(facts)

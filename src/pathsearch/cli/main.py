@@ -93,6 +93,8 @@ def _set_verbose(ctx: click.Context, _param: click.Parameter, value: bool) -> No
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and end the process with its exit status."""
     state: dict[str, Any] = {}
+    # OpenMP threads that spin while they wait take the cores from those that decode slides
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     # Without -v, what libraries log about odd files stays out of the way: our errors say it
     logging.getLogger().addHandler(logging.NullHandler())
     try:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import csv
 import math
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -102,7 +103,7 @@ def _row(
         if name not in _OWN and value != ""
     }
     return ManifestRow(
-        path=found.resolve(),
+        path=Path(os.path.abspath(found)),  # noqa: PTH100  links are kept as they are named
         slide_id=values.get("slide_id", ""),
         case_id=values.get("case_id", ""),
         mpp=_mpp(manifest, line, values.get("mpp", "")),

@@ -7,6 +7,7 @@ from a file's stem: nested folders hold slides of one name.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -149,7 +150,8 @@ def find_sources(
         wanted = root_names[number] if root_names else None
         for found in find_slides([path]):
             _take(taken, found, rows, roots, wanted, mpp)
-    missing = [path for path in rows if not any(path in s.files for s in taken.values())]
+    found_files = {place for s in taken.values() for f in s.files for place in (f, f.resolve())}
+    missing = [path for path in rows if path not in found_files]
     for path in missing:
         folder = path if path.is_dir() else path.parent
         for found in _of_row(path):
@@ -157,6 +159,10 @@ def find_sources(
     sources = _with_what_is_known(list(taken.values()), library)
     _refuse_clashes(sources, library)
     return sorted(sources, key=lambda source: source.slide_id)
+
+
+def _absolute(path: Path) -> Path:
+    return Path(os.path.abspath(path))  # noqa: PTH100  Path.resolve would follow links
 
 
 def _of_row(path: Path) -> list[FoundSlide]:
@@ -177,12 +183,14 @@ def _take(
     mpp: float | None,
     folder: Path | None = None,
 ) -> None:
-    path = found.path.resolve()
+    # Not resolved: a link inside the root to a file outside it belongs to the root
+    path = _absolute(found.path)
     if path in taken:
         return
-    files = tuple(file.resolve() for file in found.files)
-    row = next((rows[file] for file in (path, *files, path.parent) if file in rows), None)
-    root, root_path = roots.home((folder or found.root).resolve(), wanted)
+    files = tuple(_absolute(file) for file in found.files)
+    places = [p for file in (path, *files, path.parent) for p in (file, file.resolve())]
+    row = next((rows[place] for place in places if place in rows), None)
+    root, root_path = roots.home(_absolute(folder or found.root), wanted)
     relative = path.relative_to(root_path).as_posix()
     slide_id = f"{root}/{relative}" if root in roots.prefixed else relative
     taken[path] = Source(

@@ -142,3 +142,20 @@ def test_root_names_must_be_as_many_as_paths(tmp_path):
     folder = touch(tmp_path / "a", "s.svs")
     with pytest.raises(UsageError, match="1 paths need 1"):
         find_sources([folder], root_names=["A", "B"])
+
+
+def test_a_linked_slide_belongs_to_the_folder_of_the_link(tmp_path):
+    archive = touch(tmp_path / "archive", "deep/real.svs")
+    folder = tmp_path / "chosen"
+    folder.mkdir()
+    try:
+        (folder / "a.svs").symlink_to(archive / "deep" / "real.svs")
+    except OSError:
+        pytest.skip("links cannot be made here")
+    sources = find_sources([folder])
+    assert ids(sources) == ["a.svs"]
+    assert sources[0].root_path == folder
+    manifest = tmp_path / "m.csv"
+    manifest.write_text("path,case_id\nchosen/a.svs,C1\n")
+    annotated = find_sources([folder], manifest=read_manifest(manifest))
+    assert [s.case_id for s in annotated] == ["C1"]
