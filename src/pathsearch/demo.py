@@ -83,7 +83,7 @@ def run_demo(
     train(paths, encoder_dir, demo_settings(train_seconds))
     say("2/4 Indexing …")
     encoder = load_encoder(encoder_dir)
-    settings = IndexSettings(specs=(TileSpec(stride_px=112),))
+    settings = IndexSettings(specs=(TileSpec(stride_px=112, min_tissue=0.7),))
     with open_or_create(library_dir, settings, encoder, str(encoder_dir)) as library:
         report = index_slides(library, find_sources(paths, library=library), encoder, settings)
         for failed in report.of("failed"):
@@ -197,8 +197,10 @@ def striking_region(library: Library) -> Region:
 
 def _texture(slide: Slide, corner: Array, side: int) -> float:
     pixels = slide.read(float(corner[0]), float(corner[1]), 64, 64, side * slide.mpp / 64)
-    density = -np.log((pixels.astype(np.float32) + 1) / 256)
-    return float(density.mean(axis=2).std())
+    density = -np.log((pixels.astype(np.float32) + 1) / 256).mean(axis=2)
+    # Bare glass beside tissue has the strongest contrast of all, and is no tissue
+    solid = float((density > 0.12).mean())
+    return float(density.std()) * solid**6
 
 
 def _corner_and_side(region: Region) -> tuple[float, float, float]:

@@ -39,7 +39,7 @@ _OPTIONS = ("name", "seed", "max_steps", "max_seconds", "device", "slide_mpp")
 @click.option("--max-steps", type=click.IntRange(1))
 @click.option("--max-seconds", type=click.FloatRange(1))
 @click.option(
-    "--mpp", "slide_mpp", type=float, help="µm per level-0 pixel; overrides what the files say."
+    "--mpp", "slide_mpp", type=float, help="µm per level-0 pixel, of slides that do not say."
 )
 @click.option("--device", help="auto, cpu, cuda, mps.")
 @json_option
