@@ -373,7 +373,7 @@ class Query:
     where : str
         Filter over the catalog's columns (`pathsearch.search.where`).
     spec : str
-        The tile spec to search; empty where the library has one.
+        The tile spec to search; empty where the library has one, ``all`` for every one.
     k : int
         Number of matches wanted.
     per_slide, per_case : int or None

@@ -35,7 +35,7 @@ _FILE = click.Path(path_type=Path, dir_okay=False)
 )
 @click.option("--query", "query_file", type=_FILE, help="A query saved by --json.")
 @click.option("-k", type=click.IntRange(1, 100_000), help="Matches wanted  [default: 20]")
-@click.option("--spec", help="Magnification to search, by its name in the library.")
+@click.option("--spec", help="Magnification to search, by its name in the library; all: every one.")
 @click.option(
     "--exclude",
     type=click.Choice(["overlap", "slide", "case"]),
@@ -150,11 +150,12 @@ def print_answer(answer: Answer) -> None:
                 match.case_id,
                 place,
                 side,
+                match.key.spec,
             )
         )
     if rows:
-        head = ("rank", "score", "closer than", "slide", "case", "x,y", "side")
-        print_table(head, rows, "rrrlllr")
+        head = ("rank", "score", "closer than", "slide", "case", "x,y", "side", "spec")
+        print_table(head, rows, "rrrlllrl")
     else:
         say("Nothing is left to search: everything is excluded, or the library is empty.")
     if answer.nothing_alike:

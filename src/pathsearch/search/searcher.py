@@ -24,6 +24,7 @@ from pathsearch.search.pool import Pool
 from pathsearch.search.questions import checked
 from pathsearch.search.ranking import ranked
 from pathsearch.search.slide_table import SlideTable
+from pathsearch.search.together import ALL, search_together
 
 if TYPE_CHECKING:
     from pathsearch.library import Library, SlideRecord
@@ -115,6 +116,8 @@ class Searcher:
         Parameters
         ----------
         query : Query
+            Its `spec` may be ``all``: then every magnification is asked, and the answers are
+            merged by percentile.
 
         Returns
         -------
@@ -128,6 +131,8 @@ class Searcher:
         SlideNotFoundError, SlideError
             The slide of an example cannot be found or read.
         """
+        if query.spec == ALL and ALL not in self.library.specs:
+            return search_together(self, checked(query))
         query = replace(checked(query), spec=self._spec_name(query.spec))
         pool = self.pool(query.spec)
         table = self.table
@@ -206,7 +211,8 @@ class Searcher:
         if not wanted and len(names) == 1:
             return names[0]
         complaint = f"no spec '{wanted}'" if wanted else "several magnifications: name one"
-        raise QueryError(f"{self.library.path}: {complaint} (--spec {' | '.join(names)}).")
+        words = " | ".join([*names, ALL])
+        raise QueryError(f"{self.library.path}: {complaint} (--spec {words}).")
 
 
 @dataclass(frozen=True)
