@@ -123,6 +123,9 @@ class IndexSettings(Settings):
         That decode pixels; 0 for one a core.
     thumbnail_px : int
         Longer side of the small picture that is kept of every slide.
+    regions_mode : {'replace', 'restrict'}
+        Regions given with ``--regions`` are the tissue, whatever the pixels show; or only
+        the tissue inside of them counts.
     """
 
     specs: tuple[TileSpec, ...] = Field((TileSpec(),), min_length=1)
@@ -134,6 +137,7 @@ class IndexSettings(Settings):
     batch_size: int = Field(64, ge=1, le=4096)
     threads: int = Field(0, ge=0, le=256)
     thumbnail_px: int = Field(512, ge=64, le=4096)
+    regions_mode: Literal["replace", "restrict"] = "replace"
 
     @model_validator(mode="after")
     def _distinct_names(self) -> Self:

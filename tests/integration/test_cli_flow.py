@@ -236,6 +236,80 @@ def test_inspect_tells_and_draws(run, slides, tmp_path):
     assert "about 20x" in run("inspect", slides / "a.tiff").out
 
 
+def square(x, y, side):
+    ring = [[x, y], [x + side, y], [x + side, y + side], [x, y + side], [x, y]]
+    return json.dumps({"type": "Polygon", "coordinates": [ring]})
+
+
+def patches_of(target):
+    from pathsearch.library import Library
+
+    with Library.open(target) as made:
+        assert [p for p in made.verify(deep=True) if p.severity == "error"] == []
+        return {s.slide_id: made.read_segment(s).coords.tolist() for s in made.segments()}
+
+
+def test_index_takes_the_users_own_regions(run, slides, tmp_path):
+    target, drawn = tmp_path / "l.pathsearch", tmp_path / "drawn"
+    (drawn / "sub").mkdir(parents=True)
+    (drawn / "b.tiff.geojson").write_text(square(0, 0, 448))
+    (drawn / "sub" / "a.geojson").write_text(square(224, 448, 448))
+    (drawn / "z.geojson").write_text(square(0, 0, 10))
+    words = ("index", slides, "--library", target, "--encoder", "plain", "--json")
+    free = run(*words).json
+    assert free["indexed"] == 3
+    whole = patches_of(target)
+
+    def index(*more):
+        return run(*words, "--regions", *more).json
+
+    first = index(drawn)
+    assert (first["indexed"], first["unchanged"], first["patches"]) == (2, 1, 8)
+    assert any("z.geojson" in note for note in first["notes"])
+    assert any("a.tiff, broken.svs" in note for note in first["notes"])
+    taken = patches_of(target)
+    assert taken["a.tiff"] == whole["a.tiff"]
+    assert taken["b.tiff"] == [[0, 0], [224, 0], [0, 224], [224, 224]]
+    assert taken["sub/a.tiff"] == [[224, 448], [448, 448], [224, 672], [448, 672]]
+    # Unchanged regions, also with other names and spaces in the file: nothing is read again.
+    text = {
+        "type": "Feature",
+        "properties": {"name": "b"},
+        "geometry": json.loads(square(0, 0, 448)),
+    }
+    (drawn / "b.tiff.geojson").write_text(json.dumps(text, indent=2))
+    assert index(drawn)["indexed"] == 0
+    (drawn / "b.tiff.geojson").write_text(square(0, 0, 224))
+    changed = index(drawn)
+    assert (changed["indexed"], changed["patches"]) == (1, 1)
+    # Without --regions they stay, and it is said; restricting is another choice than replacing.
+    kept = run(*words).json
+    assert (kept["indexed"], kept["unchanged"]) == (0, 3)
+    assert "2 unchanged slides keep the regions" in " ".join(kept["notes"])
+    index(drawn, "--regions-mode", "restrict")
+    only = patches_of(target)
+    assert {tuple(p) for p in only["sub/a.tiff"]} <= {tuple(p) for p in whole["sub/a.tiff"]}
+    assert index(drawn, "--regions-mode", "restrict")["indexed"] == 0
+    # Taken back: the arrays of the first run are still there.
+    back = index("none")
+    assert (back["indexed"], back["patches"]) == (2, 0)
+    assert patches_of(target) == whole
+    assert "keep the regions" not in " ".join(run(*words).json["notes"])
+
+
+def test_regions_that_do_not_fit_are_said(run, slides, tmp_path):
+    target, drawn = tmp_path / "l.pathsearch", tmp_path / "r.geojson"
+    words = ("index", "--library", target, "--encoder", "plain", "--regions", drawn)
+    drawn.write_text(square(-900, -900, 400))
+    report = run(*words, slides / "b.tiff").out
+    assert "level-0 pixels?" in report
+    several = run(*words, slides)
+    assert (several.status, "one file" in several.err) == (2, True)
+    drawn.write_text("{")
+    broken = run(*words, slides / "b.tiff")
+    assert (broken.status, "r.geojson" in broken.err) == (2, True)
+
+
 WRONG = [
     (("query", "LIB"), 2, "--like"),
     (("query", "nowhere.pathsearch", "--like", "a#1,2"), 1, "nowhere.pathsearch"),

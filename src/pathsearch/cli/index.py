@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
-from pathsearch.cli.main import INTERRUPTED, verbose_option
+from pathsearch.cli.main import INTERRUPTED, regions_mode_option, verbose_option
 from pathsearch.cli.output import json_option, print_json, print_table, progress_bar, say
 from pathsearch.config import IndexSettings, TileSpec, load_yaml
 from pathsearch.errors import UsageError
@@ -40,6 +40,8 @@ class Request:
     config: Path | None
     device: str | None
     retry_failed: bool
+    regions: Path | None
+    regions_mode: Literal["replace", "restrict"] | None
 
 
 @click.command("index")
@@ -72,6 +74,13 @@ class Request:
     help="Settings, as in configs/index.yaml.",
 )
 @click.option("--device", help="auto, cpu, cuda, cuda:1, mps.")
+@click.option(
+    "--regions",
+    type=click.Path(path_type=Path),
+    help="Your own regions: a GeoJSON file for one slide, or a folder of files that are called "
+    "like the slides; 'none' takes them back.",
+)
+@regions_mode_option
 @click.option("--retry-failed", is_flag=True, help="Try slides again that failed before.")
 @json_option
 @verbose_option
@@ -103,6 +112,8 @@ def settings_of(request: Request) -> IndexSettings:
     changes: dict[str, Any] = {}
     if request.encoder:
         changes["encoder"] = request.encoder
+    if request.regions_mode:
+        changes["regions_mode"] = request.regions_mode
     if request.device:
         changes["device"] = request.device
     if request.spec_mpp is not None:
@@ -117,6 +128,7 @@ def settings_of(request: Request) -> IndexSettings:
 
 def _run(request: Request, bar: Progress | None) -> Report:
     from pathsearch.indexing import index_slides
+    from pathsearch.indexing.drawn import with_regions
     from pathsearch.indexing.run import open_or_create, refuse_other_specs
 
     if request.mpp is not None and not 0.05 <= request.mpp <= 10:
@@ -125,11 +137,14 @@ def _run(request: Request, bar: Progress | None) -> Report:
     # Everything that can be wrong with the words comes before the encoder, which takes seconds,
     # and before a library is made
     sources = _sources(request)
+    notes: list[str] = []
+    if request.regions is not None:
+        sources, notes = with_regions(sources, request.regions, settings.regions_mode)
     encoder, source = _encoder(request.library, settings)
     with open_or_create(request.library, settings, encoder, source) as library:
         if request.spec_mpp is not None or request.config is not None:
             refuse_other_specs(library, settings.specs)
-        return index_slides(
+        report = index_slides(
             library,
             sources,
             encoder,
@@ -137,6 +152,7 @@ def _run(request: Request, bar: Progress | None) -> Report:
             listener=_listener(bar),
             retry_failed=request.retry_failed,
         )
+        return replace(report, notes=(*notes, *report.notes))
 
 
 def _sources(request: Request) -> list[Source]:

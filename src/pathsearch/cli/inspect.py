@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from pathsearch.cli.main import verbose_option
+from pathsearch.cli.main import regions_mode_option, verbose_option
 from pathsearch.cli.output import json_option, print_json, say
 from pathsearch.config import IndexSettings, TileSpec, load_yaml
 from pathsearch.errors import UsageError
@@ -31,8 +31,9 @@ from pathsearch.nouns import Slide, Tiling
 @click.option(
     "--regions",
     type=click.Path(path_type=Path, dir_okay=False),
-    help="GeoJSON: cut only inside these regions.",
+    help="GeoJSON: your own regions.",
 )
+@regions_mode_option
 @click.option(
     "--preview",
     type=click.Path(path_type=Path, dir_okay=False),
@@ -41,29 +42,21 @@ from pathsearch.nouns import Slide, Tiling
 @json_option
 @verbose_option
 def inspect_command(
-    slide: Path,
-    mpp: float | None,
-    spec_mpp: float | None,
-    config: Path | None,
-    regions: Path | None,
-    preview: Path | None,
-    as_json: bool,
+    slide: Path, mpp: float | None, preview: Path | None, as_json: bool, **words: Any
 ) -> int:
     """Show what SLIDE is and how it would be cut into patches."""
     from pathsearch.slides import open_slide
     from pathsearch.tiling import load_regions, tile
     from pathsearch.tiling import preview as draw_preview
 
-    settings = load_yaml(config, IndexSettings) if config else IndexSettings()
-    specs = settings.specs
-    if spec_mpp is not None:
-        try:
-            specs = (TileSpec(mpp=spec_mpp),)
-        except ValueError:
-            raise UsageError("--spec-mpp must be 0.05 to 10 µm per pixel.") from None
-    drawn = load_regions(regions) if regions else None
+    settings = _settings(words["config"], words["spec_mpp"], words["regions_mode"])
+    specs, mode = settings.specs, settings.regions_mode
+    drawn = load_regions(words["regions"]) if words["regions"] else None
     with open_slide(slide, mpp=mpp, settings=settings.slides) as opened:
-        tilings = {s.name: tile(opened, s, tissue=settings.tissue, regions=drawn) for s in specs}
+        tilings = {
+            s.name: tile(opened, s, tissue=settings.tissue, regions=drawn, regions_mode=mode)
+            for s in specs
+        }
         facts = _facts(opened, specs, tilings)
         if preview is not None:
             picture = draw_preview(
@@ -75,6 +68,20 @@ def inspect_command(
     else:
         _print_facts(facts)
     return 0
+
+
+def _settings(
+    config: Path | None, spec_mpp: float | None, regions_mode: str | None
+) -> IndexSettings:
+    """The settings file, with what the command line overrides."""
+    settings = load_yaml(config, IndexSettings) if config else IndexSettings()
+    changes: dict[str, Any] = {"regions_mode": regions_mode} if regions_mode else {}
+    if spec_mpp is not None:
+        try:
+            changes["specs"] = (TileSpec(mpp=spec_mpp),)
+        except ValueError:
+            raise UsageError("--spec-mpp must be 0.05 to 10 µm per pixel.") from None
+    return settings.model_copy(update=changes)
 
 
 def _facts(slide: Slide, specs: tuple[TileSpec, ...], tilings: dict[str, Tiling]) -> dict[str, Any]:

@@ -81,6 +81,15 @@ def verbose_option(command: Callable[..., Any]) -> Callable[..., Any]:
     )(command)
 
 
+def regions_mode_option(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add --regions-mode: what the user's own regions mean."""
+    return click.option(
+        "--regions-mode",
+        type=click.Choice(["replace", "restrict"]),
+        help="Regions are the tissue [default: replace], or only the tissue inside them counts.",
+    )(command)
+
+
 def _set_verbose(ctx: click.Context, _param: click.Parameter, value: bool) -> None:
     ctx.ensure_object(dict)["verbose"] = value or ctx.obj.get("verbose", False)
     if value:

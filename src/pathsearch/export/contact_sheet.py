@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -76,8 +77,7 @@ def contact_sheet(
     """
     spec = library.specs[matches[0].key.spec] if matches else next(iter(library.specs.values()))
     queries = [t for t in (_query_tile(library, e, spec, side) for e in like) if t is not None]
-    found = [_match_tile(library, match, side) for match in matches]
-    return _layout(queries, found, side, columns, title)
+    return _layout(queries, _match_tiles(library, matches, side), side, columns, title)
 
 
 def _query_tile(library: Library, example: Example, spec: TileSpec, side: int) -> Tile | None:
@@ -111,7 +111,23 @@ def _query_tile(library: Library, example: Example, spec: TileSpec, side: int) -
     )
 
 
-def _match_tile(library: Library, match: Match, side: int) -> Tile:
+def _match_tiles(library: Library, matches: Sequence[Match], side: int) -> list[Tile]:
+    """Pictures of the matches, in their order; each slide is opened once."""
+    by_slide: dict[str, list[Match]] = {}
+    for match in matches:
+        by_slide.setdefault(match.key.slide_id, []).append(match)
+    tiles: dict[int, Tile] = {}
+    for slide_id, own in by_slide.items():
+        with contextlib.ExitStack() as stack:
+            slide = None
+            with contextlib.suppress(SlideError):
+                slide = stack.enter_context(_open(library, slide_id))
+            tiles |= {id(match): _match_tile(slide, match, side) for match in own}
+    return [tiles[id(match)] for match in matches]
+
+
+def _match_tile(slide: Slide | None, match: Match, side: int) -> Tile:
+    """A match's picture; without its slide, or where that is damaged, its name on grey."""
     where = f"{match.score:.3f}"
     if match.percentile is not None:
         where += f" · closer than {match.percentile:.0f}%"
@@ -119,10 +135,11 @@ def _match_tile(library: Library, match: Match, side: int) -> Tile:
     foot = match.footprint
     window = foot.width * 1.25
     box = (foot.x + foot.width / 2 - window / 2, foot.y + foot.height / 2 - window / 2, window)
-    try:
-        with _open(library, match.key.slide_id) as slide:
+    pixels = None
+    if slide is not None:
+        with contextlib.suppress(SlideError):
             pixels = _crop(slide, box, side)
-    except SlideError:
+    if pixels is None:
         grey = np.full((side, side, 3), 225, np.uint8)
         return Tile(grey, [], (*lines[:2], "slide not at hand"))
     ring = _square(foot.x, foot.y, foot.width)

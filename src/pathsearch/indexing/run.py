@@ -16,7 +16,7 @@ from pathsearch.errors import (
     SlideError,
     UsageError,
 )
-from pathsearch.indexing.slide_job import SlideJob, Stamp, slide_opener
+from pathsearch.indexing.slide_job import Done, SlideJob, Stamp, slide_opener
 from pathsearch.indexing.sources import Source
 from pathsearch.nouns import Encoder
 
@@ -229,6 +229,7 @@ class _Run:
         self.notes = self._mpp_notes()
         self._known = {record.slide_id: record for record in library.slides()}
         self._covered = {(s.slide_id, s.spec): s for s in library.segments()}
+        self._kept_regions = 0
 
     def counts(self) -> dict[str, int]:
         """How many slides of each kind, and patches written."""
@@ -251,7 +252,14 @@ class _Run:
             writer.ensure_root(name, path)
         try:
             with slide_opener(self.settings.slides) as opener:
-                job = SlideJob(writer, self.encoder, self.settings, opener, self.listener.patches)
+                job = SlideJob(
+                    writer,
+                    self.encoder,
+                    self.settings,
+                    opener,
+                    self.listener.patches,
+                    before=self._covered,
+                )
                 for source in sources:
                     self.listener.slide(source)
                     outcome = self._one(writer, job, source)
@@ -259,6 +267,11 @@ class _Run:
                     self.listener.outcome(outcome)
         except KeyboardInterrupt:
             return True
+        if self._kept_regions:
+            self.notes.append(
+                f"{self._kept_regions} unchanged slides keep the regions that they were indexed "
+                "with; --regions none takes all their tissue."
+            )
         return False
 
     def _one(self, writer: Writer, job: SlideJob, source: Source) -> Outcome:
@@ -280,9 +293,11 @@ class _Run:
             reason = f"{type(error).__name__}: {error}"
             wrapped = SlideError(f"{source.slide_id}: could not be indexed ({reason}).")
             return self._failed(writer, source, stamp, wrapped)
-        note = f"{done.bad_patches} patches could not be read." if done.bad_patches else ""
         return Outcome(
-            source.slide_id, "empty" if done.empty else "indexed", done.patches, note=note
+            source.slide_id,
+            "empty" if done.empty else "indexed",
+            done.patches,
+            note=_note(source, done),
         )
 
     def _settled(
@@ -299,8 +314,13 @@ class _Run:
             return Outcome(
                 source.slide_id, "failed", code=record.error_code, message=record.error_message
             )
-        if any((source.slide_id, spec) not in self._covered for spec in self.library.specs):
+        covered = [self._covered.get((source.slide_id, spec)) for spec in self.library.specs]
+        if any(segment is None for segment in covered):
             return None
+        had = {segment.regions for segment in covered if segment is not None}
+        if source.drawn is not None and had != {source.drawn.token}:
+            return None
+        self._kept_regions += source.drawn is None and had != {""}
         if (record.case_id, dict(record.metadata)) != (source.case_id, dict(source.metadata)):
             writer.put_slide(replace(record, case_id=source.case_id, metadata=source.metadata))
         return Outcome(source.slide_id, "unchanged")
@@ -335,6 +355,17 @@ class _Run:
         except KeyboardInterrupt:
             return True
         return False
+
+
+def _note(source: Source, done: Done) -> str:
+    """What the user should know of a slide that went well."""
+    drawn = source.drawn is not None and source.drawn.regions is not None
+    notes = [
+        f"{done.bad_patches} patches could not be read." if done.bad_patches else "",
+        "Its regions hold no patch: are they in level-0 pixels?" if drawn and done.empty else "",
+        "Read again without --regions: all its tissue was taken." if done.lifted else "",
+    ]
+    return " ".join(filter(None, notes))
 
 
 def refuse_other_specs(library: Library, specs: Sequence[TileSpec]) -> None:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol
 
@@ -17,7 +17,9 @@ from pathsearch.indexing.sources import Source
 from pathsearch.nouns import Array, Encoder, Slide, TileSpec, Tiling
 
 if TYPE_CHECKING:
-    from pathsearch.library import SlideRecord, Writer
+    from pathsearch.indexing.drawn import Drawn
+    from pathsearch.library import SegmentRecord, SlideRecord, Writer
+    from pathsearch.tiling import Found
 
 #: Called with the patches done so far and the slide's patches in all.
 Progress = Callable[[int, int], None]
@@ -81,11 +83,58 @@ class Done:
         No tissue was found under any spec.
     bad_patches : int
         Could not be read and were left out.
+    lifted : bool
+        Patches were chosen by the user's regions before, and by the tissue now.
     """
 
     patches: int
     empty: bool
     bad_patches: int
+    lifted: bool = False
+
+
+class _View:
+    """One open slide; its overview is read once, for the thumbnail and for every spec."""
+
+    def __init__(self, slide: Slide, drawn: Drawn | None, settings: IndexSettings) -> None:
+        self.slide = slide
+        self.drawn = drawn
+        self._settings = settings
+        self._found: Found | None = None
+
+    def thumbnail(self) -> Array:
+        """A small picture of the slide, uint8 (h, w, 3)."""
+        from pathsearch.tiling import shrunk, thumbnail
+
+        longest = self._settings.thumbnail_px
+        small = None
+        if self._needs_tissue:
+            small = shrunk(self._tissue()[0], self.slide, longest)
+        return thumbnail(self.slide, longest)[0] if small is None else small
+
+    def tile(self, spec: TileSpec) -> Tiling:
+        """The patches to take."""
+        from pathsearch.tiling import tile
+
+        return tile(
+            self.slide,
+            spec,
+            regions=self.drawn.regions if self.drawn else None,
+            regions_mode=self.drawn.mode if self.drawn else "replace",
+            found=self._tissue() if self._needs_tissue else None,
+        )
+
+    @property
+    def _needs_tissue(self) -> bool:
+        drawn = self.drawn
+        return drawn is None or drawn.regions is None or drawn.mode == "restrict"
+
+    def _tissue(self) -> Found:
+        from pathsearch.tiling import find_tissue
+
+        if self._found is None:
+            self._found = find_tissue(self.slide, self._settings.tissue)
+        return self._found
 
 
 @dataclass
@@ -97,6 +146,8 @@ class SlideJob:
     settings: IndexSettings
     opener: Opener
     progress: Progress
+    #: What the library has, by slide and spec: says which regions a slide had.
+    before: Mapping[tuple[str, str], SegmentRecord] = field(default_factory=dict)
 
     def run(self, source: Source, stamp: Stamp, specs: Sequence[TileSpec]) -> Done:
         """Index a slide.
@@ -106,35 +157,40 @@ class SlideJob:
         SlideError
             It cannot be opened or read; nothing of the failing spec is kept.
         """
-        from pathsearch.tiling import thumbnail, tile
-
         done = Done(0, True, 0)
-        with self.opener(source.path, mpp=source.mpp, settings=self.settings.slides) as slide:
-            record = record_of(source, stamp, slide)
-            small, _ = thumbnail(slide, self.settings.thumbnail_px)
-        for spec in specs:
+        small: Array | None = None
+        for color in dict.fromkeys(spec.color for spec in specs):
             with self.opener(
-                source.path, mpp=source.mpp, color=spec.color, settings=self.settings.slides
+                source.path, mpp=source.mpp, color=color, settings=self.settings.slides
             ) as slide:
-                kept = self.writer.reuse_segment(record, spec)
-                if (
-                    kept is not None
-                ):  # the same content was encoded before: only touched, or removed
-                    done = _sum(done, Done(0, kept.rows == 0, kept.bad_patches))
-                    continue
-                tiling = tile(slide, spec, tissue=self.settings.tissue)
-                done = _sum(done, self._segment(slide, record, spec, tiling))
-        self.writer.save_thumbnail(source.slide_id, as_jpeg(small))
+                view = _View(slide, source.drawn, self.settings)
+                record = record_of(source, stamp, slide)
+                small = view.thumbnail() if small is None else small
+                for spec in (spec for spec in specs if spec.color == color):
+                    done = _sum(done, self._spec(view, record, spec))
+        if small is not None:
+            self.writer.save_thumbnail(source.slide_id, as_jpeg(small))
         return done
 
-    def _segment(self, slide: Slide, record: SlideRecord, spec: TileSpec, tiling: Tiling) -> Done:
+    def _spec(self, view: _View, record: SlideRecord, spec: TileSpec) -> Done:
+        before = self.before.get((record.slide_id, spec.name))
+        had = before.regions if before else ""
+        kept = self.writer.reuse_segment(record, spec, view.drawn.token if view.drawn else had)
+        if kept is not None:  # the same content was encoded before: only touched, or removed
+            return Done(0, kept.rows == 0, kept.bad_patches)
+        done = self._segment(view, record, spec)
+        return replace(done, lifted=bool(had and view.drawn is None))
+
+    def _segment(self, view: _View, record: SlideRecord, spec: TileSpec) -> Done:
         from pathsearch.slides import stream_patches
 
+        slide, tiling = view.slide, view.tile(spec)
+        regions = view.drawn.token if view.drawn else ""
         if len(tiling) == 0:
-            self.writer.put_empty(record, spec, footprint=tiling.footprint)
+            self.writer.put_empty(record, spec, footprint=tiling.footprint, regions=regions)
             return Done(0, True, 0)
         bad = 0
-        segment = self.writer.open_segment(record, spec, footprint=tiling.footprint)
+        segment = self.writer.open_segment(record, spec, tiling.footprint, regions=regions)
         try:
             for batch in stream_patches(
                 slide,
@@ -205,4 +261,9 @@ def as_jpeg(pixels: Array) -> bytes:
 
 
 def _sum(a: Done, b: Done) -> Done:
-    return Done(a.patches + b.patches, a.empty and b.empty, a.bad_patches + b.bad_patches)
+    return Done(
+        a.patches + b.patches,
+        a.empty and b.empty,
+        a.bad_patches + b.bad_patches,
+        a.lifted or b.lifted,
+    )

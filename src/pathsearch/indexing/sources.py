@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pathsearch.errors import SlideIdClashError, UsageError
+from pathsearch.indexing.drawn import Drawn
 from pathsearch.indexing.manifest import ManifestRow, Value
 
 if TYPE_CHECKING:
@@ -43,6 +44,8 @@ class Source:
     metadata : mapping
     row : ManifestRow or None
         The manifest's line on it.
+    drawn : Drawn or None
+        The user's own regions; None keeps those that the slide was indexed with.
     """
 
     slide_id: str
@@ -55,6 +58,7 @@ class Source:
     mpp: float | None = None
     metadata: Mapping[str, Value] = field(default_factory=dict)
     row: ManifestRow | None = None
+    drawn: Drawn | None = None
 
 
 @dataclass

@@ -15,7 +15,13 @@ _DIGITS = 40
 
 
 def segment_key(
-    slide_id: str, fingerprint: str, mpp: float, spec: TileSpec, encoder_fingerprint: str
+    slide_id: str,
+    fingerprint: str,
+    mpp: float,
+    spec: TileSpec,
+    encoder_fingerprint: str,
+    *,
+    regions: str = "",
 ) -> str:
     """Name of a segment's group: equal inputs give equal keys, on every machine.
 
@@ -31,6 +37,9 @@ def segment_key(
         µm per level-0 pixel, as used.
     spec : TileSpec
     encoder_fingerprint : str
+    regions : str
+        How and by which of the user's regions the patches were chosen; empty, and no part
+        of the key, where the tissue alone decided.
 
     Returns
     -------
@@ -48,6 +57,7 @@ def segment_key(
         float(spec.min_tissue),
         spec.color,
         encoder_fingerprint,
+        *([regions] if regions else []),
     ]
     text = json.dumps(parts, ensure_ascii=True, separators=(",", ":"))
     return hashlib.sha256(text.encode("ascii")).hexdigest()[:_DIGITS]

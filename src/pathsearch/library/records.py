@@ -138,7 +138,8 @@ class SegmentRecord:
     created : str
         ISO 8601, UTC.
     facts : mapping
-        Precision, runtime, and whatever else the run wants to be known.
+        Precision, runtime, and whatever else the run wants to be known; ``regions``, where
+        the user's regions chose the patches.
     """
 
     number: int
@@ -155,6 +156,11 @@ class SegmentRecord:
     digest: str = ""
     created: str = ""
     facts: Metadata = field(default_factory=dict)
+
+    @property
+    def regions(self) -> str:
+        """Mode and digest of the user's regions that chose the patches; empty without any."""
+        return str(self.facts.get("regions", ""))
 
     @property
     def first_row_id(self) -> int:

@@ -184,6 +184,7 @@ def check_vectors(vectors: npt.NDArray[np.float32], dim: int) -> npt.NDArray[np.
 def _attributes(writer: Writer, draft: SegmentRecord) -> dict[str, str | int | float]:
     """What makes a group understandable without the catalog; nothing that varies by run."""
     return {
+        **({"regions": draft.regions} if draft.regions else {}),
         "pathsearch": 1,
         "slide_id": draft.slide_id,
         "fingerprint": draft.fingerprint,

@@ -94,7 +94,12 @@ def _row_faults(
     if spec is None:
         yield "spec-unknown", f"the library has no spec '{segment.spec}'."
     elif segment.key != segment_key(
-        segment.slide_id, segment.fingerprint, segment.mpp, spec, library.encoder.fingerprint
+        segment.slide_id,
+        segment.fingerprint,
+        segment.mpp,
+        spec,
+        library.encoder.fingerprint,
+        regions=segment.regions,
     ):
         yield "key-mismatch", "its key is not that of its slide, spec and encoder; index it again."
     if slide is None:

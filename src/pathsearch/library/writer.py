@@ -233,8 +233,8 @@ class Writer:
 
     # -------------------------------------------------------------------- segments
 
-    def key_for(self, slide: SlideRecord, spec: TileSpec) -> str:
-        """The key that a segment of this slide and spec has.
+    def key_for(self, slide: SlideRecord, spec: TileSpec, regions: str = "") -> str:
+        """The key that a segment of this slide, spec and choice of regions has.
 
         Raises
         ------
@@ -244,7 +244,9 @@ class Writer:
         if slide.mpp is None or not slide.fingerprint:
             raise ValueError(f"{slide.slide_id}: a segment needs the slide's mpp and fingerprint")
         encoder = self.library.encoder.fingerprint
-        return segment_key(slide.slide_id, slide.fingerprint, slide.mpp, spec, encoder)
+        return segment_key(
+            slide.slide_id, slide.fingerprint, slide.mpp, spec, encoder, regions=regions
+        )
 
     def open_segment(
         self,
@@ -254,6 +256,7 @@ class Writer:
         *,
         enlarged: float = 1.0,
         facts: Metadata | None = None,
+        regions: str = "",
     ) -> SegmentWriter:
         """Start writing the patches of a slide; nothing is seen before its `commit`.
 
@@ -269,14 +272,26 @@ class Writer:
             1.0, or by how much the pixels had to be enlarged.
         facts : mapping, optional
             Precision, runtime and the like, kept in the catalog.
+        regions : str
+            The mode and digest of the user's regions that chose the patches; part of the
+            key, and kept in the facts. Empty where the tissue alone decides.
         """
-        return SegmentWriter(self, self._draft(slide, spec, footprint, enlarged, facts))
+        draft = self._draft(slide, spec, footprint, regions)
+        return SegmentWriter(
+            self, replace(draft, enlarged=float(enlarged), facts={**draft.facts, **(facts or {})})
+        )
 
     def put_empty(
-        self, slide: SlideRecord, spec: TileSpec, footprint: int = 0, *, bad_patches: int = 0
+        self,
+        slide: SlideRecord,
+        spec: TileSpec,
+        footprint: int = 0,
+        *,
+        bad_patches: int = 0,
+        regions: str = "",
     ) -> SegmentRecord:
         """Record that a slide holds no tissue under a spec, so that a rerun knows."""
-        draft = self._draft(slide, spec, footprint, 1.0, None)
+        draft = self._draft(slide, spec, footprint, regions)
         return self.commit_segment(slide, replace(draft, bad_patches=bad_patches))
 
     def intact_segment(self, key: str) -> SegmentRecord | None:
@@ -292,27 +307,24 @@ class Writer:
                 return known
         return None
 
-    def reuse_segment(self, slide: SlideRecord, spec: TileSpec) -> SegmentRecord | None:
+    def reuse_segment(
+        self, slide: SlideRecord, spec: TileSpec, regions: str = ""
+    ) -> SegmentRecord | None:
         """Bring back arrays that are still on disk, e.g. of a slide that was removed.
 
         Returns
         -------
         SegmentRecord or None
             The new segment; None where there are no arrays of the same slide content,
-            mpp, spec and encoder.
+            mpp, spec, encoder and regions.
         """
-        known = self.intact_segment(self.key_for(slide, spec))
+        known = self.intact_segment(self.key_for(slide, spec, regions))
         if known is None:
             return None
         return self.commit_segment(slide, replace(known, number=0, removed=False))
 
     def _draft(
-        self,
-        slide: SlideRecord,
-        spec: TileSpec,
-        footprint: int,
-        enlarged: float,
-        facts: Metadata | None,
+        self, slide: SlideRecord, spec: TileSpec, footprint: int, regions: str
     ) -> SegmentRecord:
         if self.library.specs.get(spec.name) != spec:
             raise UsageError(
@@ -320,7 +332,7 @@ class Writer:
                 f"({', '.join(self.library.specs)}).",
                 spec=spec.name,
             )
-        key = self.key_for(slide, spec)
+        key = self.key_for(slide, spec, regions)
         assert slide.mpp is not None
         return SegmentRecord(
             number=0,
@@ -330,9 +342,8 @@ class Writer:
             rows=0,
             footprint=int(footprint),
             mpp=float(slide.mpp),
-            enlarged=float(enlarged),
             fingerprint=slide.fingerprint,
-            facts=dict(facts or {}),
+            facts={"regions": regions} if regions else {},
         )
 
     def commit_segment(self, slide: SlideRecord, draft: SegmentRecord) -> SegmentRecord:

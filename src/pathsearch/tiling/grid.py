@@ -16,6 +16,8 @@ from pathsearch.tiling.overviews import Overview, overview
 from pathsearch.tiling.regions import Regions
 
 DEFAULT_TISSUE = TissueSettings()
+#: The overview of a slide and the tissue on it, bool (h, w).
+Found = tuple[Overview, npt.NDArray[np.bool_]]
 
 
 def tile(
@@ -25,6 +27,7 @@ def tile(
     tissue: TissueSettings = DEFAULT_TISSUE,
     regions: Regions | None = None,
     regions_mode: Literal["replace", "restrict"] = "replace",
+    found: Found | None = None,
 ) -> Tiling:
     """The patches of a slide that hold enough tissue.
 
@@ -43,6 +46,9 @@ def tile(
     regions_mode : {'replace', 'restrict'}
         ``replace``: the regions are the tissue, whatever the pixels show. ``restrict``:
         only tissue inside the regions counts.
+    found : Found, optional
+        What `find_tissue` answered for this slide and `tissue`, so that several specs look
+        for it once.
 
     Returns
     -------
@@ -62,7 +68,7 @@ def tile(
     if regions is not None and regions_mode == "replace":
         share, whole = regions.shares(xs, ys, footprint), regions.share_of(slide.bounds)
     else:
-        seen, mask = find_tissue(slide, tissue)
+        seen, mask = found or find_tissue(slide, tissue)
         cover = mask.astype(np.float32)
         if regions is not None:
             cover *= regions.coverage((seen.x, seen.y), seen.scale, mask.shape)
@@ -77,9 +83,7 @@ def tile(
     return Tiling(xy, share[rows, columns].astype(np.float32), footprint, whole)
 
 
-def find_tissue(
-    slide: Slide, tissue: TissueSettings = DEFAULT_TISSUE
-) -> tuple[Overview, npt.NDArray[np.bool_]]:
+def find_tissue(slide: Slide, tissue: TissueSettings = DEFAULT_TISSUE) -> Found:
     """The overview of a slide and the tissue on it.
 
     Places that cannot be decoded take the answer of the nearest place that can, so that

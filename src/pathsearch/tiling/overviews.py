@@ -72,6 +72,36 @@ def thumbnail(slide: Slide, max_px: int) -> tuple[npt.NDArray[np.uint8], float]:
     return seen.pixels, seen.mpp
 
 
+def shrunk(seen: Overview, slide: Slide, max_px: int) -> npt.NDArray[np.uint8] | None:
+    """What `thumbnail` answers, made of an overview that was read already.
+
+    Each pixel is the mean of the area that it covers, of the scanned part alone.
+
+    Parameters
+    ----------
+    seen : Overview
+        Of `slide`.
+    slide : Slide
+    max_px : int
+        Longest side of the picture.
+
+    Returns
+    -------
+    uint8 array, shape (h, w, 3), RGB, or None
+        None where the overview is too coarse for so large a picture.
+    """
+    from PIL import Image
+
+    _, _, width, height = slide.bounds
+    scale = max(1.0, max(width, height) / max(1, max_px))
+    if scale < seen.scale:
+        return None
+    size = max(1, math.ceil(width / scale - 1e-6)), max(1, math.ceil(height / scale - 1e-6))
+    inside = (0.0, 0.0, width / seen.scale, height / seen.scale)
+    whole = Image.fromarray(seen.pixels)
+    return np.asarray(whole.resize(size, Image.Resampling.BOX, box=inside))
+
+
 def overview(slide: Slide, mpp: float) -> Overview:
     """The scanned part of a slide at about `mpp`, with what could not be read.
 

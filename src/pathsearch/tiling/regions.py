@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,9 +30,13 @@ class Regions:
     ----------
     geometry : shapely Polygon or MultiPolygon
         Their union; holes are holes.
+    digest : str
+        64 hex digits over the corners as they were drawn, whatever their order, names and
+        colours; the same on every machine. Empty where the regions are not from GeoJSON.
     """
 
     geometry: Geometry
+    digest: str = ""
 
     def shares(
         self, xs: npt.NDArray[np.int64], ys: npt.NDArray[np.int64], footprint: int
@@ -202,7 +207,15 @@ def regions_from(raw: Any, *, source: str = "regions") -> Regions:
     parts = [p for p in shapely.get_parts(whole) if shapely.area(p) > 0]
     if not parts:
         raise UsageError(f"{source}: its regions have no area.", source=source)
-    return Regions(shapely.union_all(parts))
+    return Regions(shapely.union_all(parts), _digest(polygons))
+
+
+def _digest(polygons: list[Any]) -> str:
+    """Of the polygons as drawn: their union may come out otherwise in another GEOS."""
+    import shapely
+
+    drawn = sorted(shapely.to_wkb(polygon, byte_order=1) for polygon in polygons)
+    return hashlib.sha256(b"".join(drawn)).hexdigest()
 
 
 def _collect(raw: Any, found: list[Any], depth: int) -> None:

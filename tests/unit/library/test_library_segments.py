@@ -343,7 +343,9 @@ def test_keys_are_of_everything_that_decides_the_vectors() -> None:
         ("s,content", "", 0.25, SPEC, "encoder"),
     ]
     keys = {segment_key(*arguments) for arguments in [base, *changed]}
-    assert len(keys) == len(changed) + 1
+    keys |= {segment_key(*base, regions=text) for text in ("replace:1", "restrict:1", "replace:2")}
+    assert len(keys) == len(changed) + 4
+    assert segment_key(*base, regions="") == segment_key(*base)
     # Part of the format: a change would encode every archive anew.
     assert segment_key(*base) == "f413cd3b17a482a99ffb2f3abdaa0eb0c88c3f8f"
     for hostile in ("../../etc", "C:\\x", "zarr.json", "", "a\nb", "\ud800"):

@@ -8,7 +8,7 @@ import pytest
 from pathsearch.errors import ReadFailedError
 from pathsearch.nouns import Level
 from pathsearch.testing.memory import ArraySlide
-from pathsearch.tiling import overview, thumbnail
+from pathsearch.tiling import overview, shrunk, thumbnail
 
 
 class HugeSlide(ArraySlide):
@@ -117,3 +117,15 @@ def test_thumbnails_are_never_enlarged():
     picture, mpp = thumbnail(ArraySlide(noise(60, 90), 0.5), 300)
     assert picture.shape == (60, 90, 3)
     assert mpp == 0.5
+
+
+@pytest.mark.parametrize(("size", "longest"), [((1500, 1200), 100), ((1501, 1207), 93)])
+def test_a_thumbnail_made_of_an_overview_is_that_of_the_slide(size, longest):
+    slide = ArraySlide(noise(size[1], size[0]), 0.5)
+    seen = overview(slide, 2.0)
+    direct, _ = thumbnail(slide, longest)
+    made = shrunk(seen, slide, longest)
+    assert made.shape == direct.shape
+    inner = np.s_[1:-1, 1:-1]  # a last row and column that lie partly outside differ
+    assert np.abs(made[inner].astype(int) - direct[inner]).mean() < 4
+    assert shrunk(seen, slide, 2000) is None
