@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
-.PHONY: demo test check bench clean
+.PHONY: demo test screenshots check bench clean
 
 $(STAMP): pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -16,6 +16,10 @@ demo: $(STAMP)
 
 test: $(STAMP)
 	$(BIN)/python -m pytest
+	.ci/with-display $(BIN)/python -m pytest -p pytest-qt tests/gui
+
+screenshots: $(STAMP)
+	.ci/with-display $(BIN)/python -m benchmarks.screenshots
 
 check: $(STAMP)
 	$(BIN)/ruff check .

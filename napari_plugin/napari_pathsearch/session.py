@@ -113,6 +113,11 @@ class Session(QObject):
             progress=progress,
         )
 
+    @property
+    def running(self) -> int:
+        """Jobs that wait or run."""
+        return self._jobs.running
+
     def say(self, what: str | BaseException, details: str = "", kind: Kind = "info") -> None:
         """Tell the user a line, or an error as a line with what to do."""
         if isinstance(what, BaseException):
