@@ -35,6 +35,8 @@ PathsearchError
 │   └── SlideIdClashError       two slides would get one id            slide-id-clash
 ├── IndexFileError              a derived index file does not fit      index-invalid
 ├── QueryError                  a question that cannot be asked        query-invalid
+├── ReviewError                 reviews cannot be kept or read         review-failed
+│   └── ReviewNotFoundError     no such review or collection           review-not-found
 ├── TrainingError                                                      training-failed
 └── ExtraMissingError           an optional dependency is missing      extra-missing
 """
@@ -263,6 +265,18 @@ class QueryError(PathsearchError):
     """A question that cannot be asked of this library."""
 
     code = "query-invalid"
+
+
+class ReviewError(PathsearchError):
+    """A review, a collection or an export cannot be kept, read or made."""
+
+    code = "review-failed"
+
+
+class ReviewNotFoundError(ReviewError):
+    """No review or collection of that name."""
+
+    code = "review-not-found"
 
 
 class TrainingError(PathsearchError):

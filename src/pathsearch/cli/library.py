@@ -98,10 +98,14 @@ def verify_command(library: Path, deep: bool, mend: bool, as_json: bool) -> int:
         done = repair(library, deep=deep)
         actions, problems = done.actions, list(done.left)
     else:
-        from pathsearch.library import Library
+        from pathsearch.library import Library, Problem
+        from pathsearch.review.upkeep import check_reviews
 
         with Library.open(library) as opened:
             problems = opened.verify(deep=deep)
+            problems += [
+                Problem("error", "reviews-damaged", line) for line in check_reviews(opened)
+            ]
     faults = [problem for problem in problems if problem.severity == "error"]
     if as_json:
         print_json(

@@ -69,7 +69,8 @@ def _purge(library: Library, slides: tuple[str, ...], cases: tuple[str, ...], as
         return 0
     click.echo(
         f"Erased from library {receipt.library_id} at {receipt.at}: {receipt.slides} slides, "
-        f"{receipt.patches} patches, {receipt.thumbnails} thumbnails, {receipt.log_lines} lines. "
+        f"{receipt.patches} patches, {receipt.thumbnails} thumbnails, {receipt.log_lines} lines, "
+        f"{receipt.review_rows} rows of reviews. "
         "No file of the library holds them any more. Not reached:"
     )
     for line in receipt.not_reached:

@@ -15,8 +15,9 @@ from pathsearch.errors import (
 from pathsearch.library.building import (
     build_library,
 )
-from pathsearch.library.catalog import CATALOG_NAME, Catalog, is_writable
+from pathsearch.library.catalog import CATALOG_NAME, Catalog
 from pathsearch.library.contents import Contents
+from pathsearch.library.database import is_writable
 from pathsearch.library.durable import absolute
 from pathsearch.library.header import HEADER_NAME, Header, read_header
 from pathsearch.library.lock import LOCK_NAME, WriterLock

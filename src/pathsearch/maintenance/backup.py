@@ -18,6 +18,8 @@ from pathsearch.library.building import (
 from pathsearch.library.catalog import CATALOG_NAME, Catalog
 from pathsearch.library.durable import absolute, is_within, sync_tree, token, writing_to
 from pathsearch.library.header import HEADER_NAME
+from pathsearch.review.files import REVIEW_FOLDER
+from pathsearch.review.upkeep import back_up_reviews
 
 if TYPE_CHECKING:
     from pathsearch.library import Library
@@ -95,3 +97,4 @@ def _copy(library: Library, building: Path) -> None:
     for folder in (THUMBNAIL_FOLDER, ENCODER_FOLDER):
         if (library.path / folder).is_dir():
             shutil.copytree(library.path / folder, building / folder, dirs_exist_ok=True)
+    back_up_reviews(library, building / REVIEW_FOLDER)

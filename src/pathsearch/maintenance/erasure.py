@@ -16,6 +16,8 @@ from pathsearch.library.catalog import now
 from pathsearch.library.durable import remove_file, remove_tree, writing_to
 from pathsearch.library.keys import thumbnail_stem
 from pathsearch.library.parts import part_folders
+from pathsearch.review.files import REVIEW_FOLDER
+from pathsearch.review.upkeep import erase_from_reviews, reviews_with
 
 if TYPE_CHECKING:
     from pathsearch.library import Library, Writer
@@ -35,7 +37,7 @@ NOT_REACHED = (
     "Copies and backups of this library, and of its catalog, made elsewhere.",
     "Exports already made: result tables, GeoJSON, HTML, pictures, feature files.",
     "Encoders trained on these slides: a network can hold traces of what it was trained on.",
-    "Reviews and settings in users' own folders, on this machine and others.",
+    "Reviews and settings in other users' own folders, on this machine and others.",
     "The slides themselves, and the manifests and log files outside the library.",
     "Blocks that the disk's own hardware, snapshots or versioning keep after a deletion.",
 )
@@ -54,6 +56,8 @@ class Receipt:
         Erased.
     log_lines : int
         Erased lines and texts that named what was erased.
+    review_rows : int
+        Rows of reviews and collections that were erased or blanked.
     indexes : tuple of str
         Specs whose index files were erased, and built anew where `rebuilt`.
     rebuilt : bool
@@ -70,6 +74,7 @@ class Receipt:
     patches: int
     thumbnails: int
     log_lines: int
+    review_rows: int
     indexes: tuple[str, ...]
     rebuilt: bool
     verified: bool
@@ -96,7 +101,7 @@ def purge(
     wait: float = 0.0,
     rebuild: bool = True,
 ) -> Receipt:
-    """Erase cases or slides: vectors, index files, thumbnails, rows, log lines.
+    """Erase cases or slides: vectors, index files, thumbnails, rows, log lines, reviews.
 
     The catalog is written anew, then every file of the library is searched for what was
     erased. A purge that is killed is repeated with the same words: it goes on where it was.
@@ -129,6 +134,8 @@ def purge(
         )
     with library.writer(wait=wait) as writer:
         target = _target(library, case_ids, slide_ids)
+        # Before the rows that tell which slides these are: a killed purge is repeated whole
+        review_rows = erase_from_reviews(library, target.slide_ids, target.case_ids, target.words)
         indexes = tuple(sorted({s.spec for s in library.catalog.index_states()}))
         with writer.transaction() as connection:
             log_lines = _erase_rows(connection, target)
@@ -151,10 +158,11 @@ def purge(
         patches=target.patches,
         thumbnails=thumbnails,
         log_lines=log_lines,
+        review_rows=review_rows,
         indexes=indexes,
         rebuilt=rebuild,
         verified=True,
-        not_reached=_not_reached(library),
+        not_reached=NOT_REACHED,
     )
 
 
@@ -267,13 +275,16 @@ def _files_with(library: Library, words: list[bytes]) -> list[str]:
         for name in names:
             path = Path(folder, name)
             inside = path.relative_to(library.path)
-            # The catalog is asked through SQLite below: on POSIX, reading and closing it
-            # by hand would drop this process's locks on it. Chunks hold numbers.
+            # The catalog and the reviews are asked through SQLite below: on POSIX, reading and
+            # closing them by hand would drop this process's locks. Chunks hold numbers.
             if name.endswith(_NO_WORDS) or name.startswith("catalog.db") or "c" in inside.parts:
+                continue
+            if inside.parts[0] == REVIEW_FOLDER:
                 continue
             data = path.read_bytes()
             if any(word in data for word in words):
                 found.append(inside.as_posix())
+    found += reviews_with(library, words)
     if any(word in library.catalog.image() for word in words):
         found.append("catalog.db")
     return found
@@ -285,9 +296,3 @@ def _rebuild(library: Library, writer: Writer, specs: Sequence[str]) -> None:
     for spec in specs:
         if library.segments(spec, include_empty=False):
             rebuild_index(library, writer, spec)
-
-
-def _not_reached(library: Library) -> tuple[str, ...]:
-    if (library.path / "reviews.db").exists():
-        return (*NOT_REACHED, "The library's own reviews.db: erase reviews with their own command.")
-    return NOT_REACHED

@@ -17,7 +17,12 @@ from pathsearch.search.slide_table import SlideTable
 
 
 def allowed_ordinals(
-    pool: Pool, query: Query, owns: Sequence[OwnSpot], against: Sequence[OwnSpot], table: SlideTable
+    pool: Pool,
+    query: Query,
+    owns: Sequence[OwnSpot],
+    against: Sequence[OwnSpot],
+    table: SlideTable,
+    within: Iterable[str] | None = None,
 ) -> tuple[Ranges, tuple[str, ...]]:
     """The ordinals that may be returned, and what the user should know about it.
 
@@ -26,6 +31,8 @@ def allowed_ordinals(
     owns, against : sequences of OwnSpot
         Of the examples and of the counter-examples: of the latter only the spot itself is
         left out, not its slide or case.
+    within : iterable of str, optional
+        Only these slides.
 
     Raises
     ------
@@ -42,6 +49,8 @@ def allowed_ordinals(
         blocked.append(pool.of_slides(ids))
         notes.extend(note)
     blocked.append(pool.of_slides(table.left_out(query.where)))
+    if within is not None:
+        blocked.append(ranges.complement(pool.of_slides(within), pool.size))
     blocked.append(ordinals_of(pool, (*query.accepted, *query.rejected, *query.shown)))
     closed = ranges.union(np.concatenate(blocked))
     return ranges.complement(closed, pool.size), tuple(dict.fromkeys(notes))

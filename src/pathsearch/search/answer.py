@@ -53,6 +53,8 @@ class Answer:
         Patches that could have been returned.
     departures : tuple of Departure
         Columns in which the matches depart from the archive's mix.
+    segments : tuple of (first, last)
+        Inclusive ranges of the numbers of the segments that were asked.
     """
 
     matches: tuple[Match, ...]
@@ -63,6 +65,7 @@ class Answer:
     encoder: str
     searched: int
     departures: tuple[Departure, ...] = ()
+    segments: tuple[tuple[int, int], ...] = ()
 
     @property
     def nothing_alike(self) -> bool:

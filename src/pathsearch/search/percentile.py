@@ -88,6 +88,12 @@ class Background:
         except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
             return None
 
+    def usual(self, rank: int, exclude: Exclude) -> float | None:
+        """The score that half of the searches here reach at a rank; None where unknown."""
+        column = self._scores[exclude][:, RANKS.index(rank)]
+        known = column[np.isfinite(column)]
+        return float(np.median(known)) if len(known) >= 20 else None
+
     def percentiles(self, scores: npt.NDArray[np.float32], exclude: Exclude) -> list[float | None]:
         """The percentile of each score, ranks counted from 1.
 

@@ -110,6 +110,12 @@ class Pool:
         gone = [(a, b) for n, a, b in self._table.tolist() if n not in self.segments]
         return ranges.union(np.array(gone, np.int64).reshape(-1, 2))
 
+    @cached_property
+    def segment_ranges(self) -> tuple[tuple[int, int], ...]:
+        """Numbers of the segments that are asked, as inclusive ranges."""
+        held = ranges.from_ordinals(np.array(sorted(self.segments), np.int64))
+        return tuple((first, stop - 1) for first, stop in held.tolist())
+
     @property
     def exact_only(self) -> bool:
         """Whether every search here compares with every patch."""

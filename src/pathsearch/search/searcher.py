@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -23,6 +23,14 @@ from pathsearch.search.maps import SimilarityMap, similarity_map
 from pathsearch.search.pool import Pool
 from pathsearch.search.questions import checked
 from pathsearch.search.ranking import ranked
+from pathsearch.search.slide_shares import (
+    SlideShare,
+    drawn,
+    matches_at,
+    score_all,
+    scores_of,
+    share_of_slides,
+)
 from pathsearch.search.slide_table import SlideTable
 from pathsearch.search.together import ALL, search_together
 
@@ -110,7 +118,7 @@ class Searcher:
             self._table = None
             self._generation = generation
 
-    def search(self, query: Query) -> Answer:
+    def search(self, query: Query, *, within: Collection[str] | None = None) -> Answer:
         """The library's patches that look most like the query.
 
         Parameters
@@ -118,6 +126,8 @@ class Searcher:
         query : Query
             Its `spec` may be ``all``: then every magnification is asked, and the answers are
             merged by percentile.
+        within : collection of str, optional
+            Ids of the only slides to ask; without, all.
 
         Returns
         -------
@@ -132,12 +142,14 @@ class Searcher:
             The slide of an example cannot be found or read.
         """
         if query.spec == ALL and ALL not in self.library.specs:
-            return search_together(self, checked(query))
+            return search_together(self, checked(query), within)
         query = replace(checked(query), spec=self._spec_name(query.spec))
         pool = self.pool(query.spec)
         table = self.table
         question = self._question(pool, query)
-        allowed, notes = allowed_ordinals(pool, query, question.owns, question.against, table)
+        allowed, notes = allowed_ordinals(
+            pool, query, question.owns, question.against, table, within
+        )
         if query.combine == "set":
             matches = _areas(pool, query, question, allowed, table.slides)
         else:
@@ -152,6 +164,7 @@ class Searcher:
             encoder=self.library.encoder.name,
             searched=ranges.count(allowed),
             departures=departures(matches, table, pool.patches_of_slides(allowed, table.number)),
+            segments=pool.segment_ranges,
         )
 
     def map(self, query: Query, slide_id: str) -> SimilarityMap:
@@ -172,6 +185,42 @@ class Searcher:
         query = replace(checked(query), spec=self._spec_name(query.spec))
         pool = self.pool(query.spec)
         return similarity_map(pool, slide_id, self._question(pool, query).vectors)
+
+    def by_slide(self, query: Query, threshold: float) -> list[SlideShare]:
+        """Which slides hold this: how much of each looks like a query, the fullest first.
+
+        Parameters
+        ----------
+        query : Query
+            Its filter says which slides; its exclusions do not apply, a slide that it was
+            drawn in is marked.
+        threshold : float
+            Cosine from which a patch counts.
+        """
+        query = replace(checked(query), spec=self._spec_name(query.spec))
+        pool, table = self.pool(query.spec), self.table
+        question = self._question(pool, query)
+        out = set(table.left_out(query.where))
+        slides = {i: record for i, record in table.slides.items() if i not in out}
+        own = frozenset(i for spot in question.owns for i in spot.slides)
+        return share_of_slides(pool, score_all(pool, question.vectors), threshold, slides, own)
+
+    def scores_of(self, query: Query, keys: Sequence[PatchKey]) -> dict[PatchKey, float]:
+        """Cosines of stored patches with a query; patches that are gone are left out."""
+        query = replace(checked(query), spec=self._spec_name(query.spec))
+        pool = self.pool(query.spec)
+        return scores_of(pool, self._question(pool, query).vectors, keys)
+
+    def random_matches(self, query: Query, number: int, *, seed: int = 0) -> tuple[Match, ...]:
+        """Random patches that the query could have returned, with their true scores.
+
+        They are the controls of blinded judging.
+        """
+        query = replace(checked(query), spec=self._spec_name(query.spec))
+        pool, table = self.pool(query.spec), self.table
+        question = self._question(pool, query)
+        allowed, _ = allowed_ordinals(pool, query, question.owns, question.against, table)
+        return matches_at(pool, drawn(allowed, number, seed), question.vectors, table.slides)
 
     def tally(self, answer: Answer, column: str) -> tuple[Tally, ...]:
         """How the cases among an answer's matches divide over a column's values."""

@@ -8,7 +8,7 @@ percentile comes first.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -27,7 +27,9 @@ if TYPE_CHECKING:
 ALL = "all"
 
 
-def search_together(searcher: Searcher, query: Query) -> Answer:
+def search_together(
+    searcher: Searcher, query: Query, within: Collection[str] | None = None
+) -> Answer:
     """The answers of all specs in one list.
 
     A spec at which the question cannot be asked (its example cannot be read so finely, say)
@@ -38,6 +40,8 @@ def search_together(searcher: Searcher, query: Query) -> Answer:
     searcher : Searcher
     query : Query
         Its `spec` does not count.
+    within : collection of str, optional
+        Only these slides.
 
     Returns
     -------
@@ -57,7 +61,7 @@ def search_together(searcher: Searcher, query: Query) -> Answer:
             notes.append(f"{name} is left out: no example and no accepted patch is of it.")
             continue
         try:
-            answers.append(searcher.search(one))
+            answers.append(searcher.search(one, within=within))
         except (QueryError, SlideError) as error:
             refusal = error
             notes.append(f"{name} is left out: {error}")
@@ -77,6 +81,7 @@ def search_together(searcher: Searcher, query: Query) -> Answer:
         recall=min((answer.recall for answer in answers), key=lambda recall: recall.at10),
         notes=tuple(dict.fromkeys(notes)),
         searched=sum(answer.searched for answer in answers),
+        segments=tuple(sorted(pair for answer in answers for pair in answer.segments)),
         departures=_departures(searcher, [answer.query for answer in answers], matches),
     )
 

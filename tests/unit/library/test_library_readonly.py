@@ -64,7 +64,7 @@ def test_without_locks_the_file_is_taken_as_it_is(
     """A file system on which SQLite cannot lock: immutable=1 reads all the same."""
     import sqlite3
 
-    from pathsearch.library import catalog as room
+    from pathsearch.library import database as room
 
     with library.writer() as writer:
         put(writer, slide("s"))

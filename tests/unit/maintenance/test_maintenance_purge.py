@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -145,12 +145,3 @@ def test_short_cases_are_checked_row_by_row(library: Library) -> None:
         put(writer, slide("b", case_id="2"), 3, seed=1)
     assert purge(library, case_ids=["1"]).slides == 1
     assert [s.case_id for s in library.slides("all")] == ["2"]
-
-
-def test_reviews_are_named_where_there_are_some(library: Library) -> None:
-    with library.writer() as writer:
-        put(writer, slide("a", case_id="1"), 3)
-    (library.path / "reviews.db").touch()
-    receipt = purge(library, case_ids=["1"])
-    assert any("reviews.db" in line for line in receipt.not_reached)
-    assert receipt == replace(receipt, slides=1, patches=3)
