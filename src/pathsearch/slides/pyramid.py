@@ -16,7 +16,14 @@ import numpy.typing as npt
 from pathsearch.errors import SlideTooLargeError
 from pathsearch.nouns import Level, SlideInfo
 from pathsearch.slides.fingerprint import fingerprint_files
-from pathsearch.slides.resample import Pixels, average, margin, resample
+from pathsearch.slides.resample import (
+    Extent,
+    Pixels,
+    average,
+    fill_squares,
+    margin,
+    resample_within,
+)
 from pathsearch.slides.resolution import FACTORS, Resolution, choose_resolution
 
 WHITE = (255, 255, 255)
@@ -188,7 +195,33 @@ class PyramidSlide(ABC):
         pixels = self.averaged(how.level, how.factor, x, y, w, h)
         if how.scale == 1.0:
             return pixels
-        return resample(pixels, (float(insets[0, 0]), float(insets[0, 1])), size, how.scale)
+        return self.resampled(pixels, how, (x, y), (float(insets[0, 0]), float(insets[0, 1])), size)
+
+    def resampled(
+        self,
+        pixels: Pixels,
+        how: Resolution,
+        corner: tuple[int, int],
+        inset: tuple[float, float],
+        size: tuple[int, int],
+    ) -> Pixels:
+        """A box of averaged pixels at the resolution of the answer.
+
+        Parameters
+        ----------
+        pixels : uint8 array, shape (h, w, 3)
+            Of `averaged`, in the box that `source_boxes` gives; changed where it lies outside.
+        how : Resolution
+        corner : (int, int)
+            x, y of the array in averaged pixels of the level.
+        inset : (float, float)
+            Where the answer begins in the array.
+        size : (int, int)
+            Width and height of the answer.
+        """
+        level, f = self.levels[how.level], how.factor
+        extent = Extent(*corner, level.width / f, level.height / f, self._facts.background)
+        return resample_within(pixels, extent, inset, size, how.scale)
 
     def averaged(self, level: int, factor: int, x: int, y: int, w: int, h: int) -> Pixels:
         """Pixels of a level, averaged over squares of `factor` x `factor` of them.
@@ -197,14 +230,18 @@ class PyramidSlide(ABC):
         ----------
         level, factor : int
         x, y, w, h : int
-            In averaged pixels of the level; may reach outside (background).
+            In averaged pixels of the level; may reach outside (background). A square that
+            reaches over the edge is the mean of its part inside.
 
         Returns
         -------
         uint8 array, shape (h, w, 3)
         """
         f = factor
-        return average(self._stored(level, x * f, y * f, w * f, h * f), f)
+        pixels = self._stored(level, x * f, y * f, w * f, h * f)
+        here = self.levels[level]
+        fill_squares(pixels, (here.width - x * f, here.height - y * f), f)
+        return average(pixels, f)
 
     @abstractmethod
     def _stored(self, level: int, x: int, y: int, w: int, h: int) -> Pixels:

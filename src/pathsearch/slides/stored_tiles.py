@@ -11,9 +11,9 @@ import numpy.typing as npt
 from pathsearch.errors import ReadFailedError
 from pathsearch.slides.file_bytes import FileBytes
 from pathsearch.slides.pyramid import SlideFacts
-from pathsearch.slides.resample import Pixels, average
+from pathsearch.slides.resample import Pixels
 from pathsearch.slides.tiff_decode import Decoder, decode_or_fail
-from pathsearch.slides.tiles import TiledSlide, TileGrid, TileKey, fitted
+from pathsearch.slides.tiles import TiledSlide, TileGrid, TileKey, averaged_tile
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ class StoredTilesSlide(TiledSlide):
         pixels = decode_or_fail(decoder, parts, number, 1, self.path)
         assert pixels is not None
         pixels = self._large_enough(pixels, inside, 1)
-        return average(fitted(pixels, grid, inside, self._facts.background), factor)
+        return averaged_tile(pixels, grid, inside, factor)
 
     def _bytes_of(self, level: int, number: int) -> list[bytes] | None:
         """A tile's bytes, one entry a plane; None where nothing is stored."""

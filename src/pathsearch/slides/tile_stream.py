@@ -13,7 +13,6 @@ import numpy.typing as npt
 from pathsearch.errors import ReadFailedError
 from pathsearch.nouns import Batch
 from pathsearch.slides.pyramid import source_boxes
-from pathsearch.slides.resample import resample
 from pathsearch.slides.resolution import Resolution
 from pathsearch.slides.streaming import Corners
 from pathsearch.slides.tiles import DecodedTile, TiledSlide, TileGrid, TileKey
@@ -160,7 +159,7 @@ class TileStream:
                 continue
             if how.scale != 1.0:
                 inset = (float(self._insets[i, 0]), float(self._insets[i, 1]))
-                whole = resample(whole, inset, self._size, how.scale)
+                whole = slide.resampled(whole, how, (x, y), inset, self._size)
             finished = slide.finished(whole)
             if finished is not out:
                 out[:] = finished

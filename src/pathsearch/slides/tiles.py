@@ -14,7 +14,7 @@ import numpy.typing as npt
 from pathsearch.errors import ReadFailedError
 from pathsearch.nouns import Batch
 from pathsearch.slides.pyramid import PyramidSlide, SlideFacts
-from pathsearch.slides.resample import Pixels
+from pathsearch.slides.resample import Pixels, average, fill_squares
 from pathsearch.slides.resolution import FACTORS, Resolution, choose_resolution
 from pathsearch.slides.streaming import Corners
 
@@ -100,8 +100,8 @@ class TiledSlide(PyramidSlide):
         Returns
         -------
         uint8 array, shape (tile_height / factor, tile_width / factor, 3), or None
-            What lies beyond the level's edge has the background colour where it is averaged
-            with pixels inside, and is undefined elsewhere. None where nothing is stored.
+            What lies beyond the level's edge has no part in the average, and is undefined
+            elsewhere. None where nothing is stored.
 
         Raises
         ------
@@ -243,10 +243,8 @@ def tile_bytes(tile: DecodedTile) -> int:
     return tile.nbytes if isinstance(tile, np.ndarray) else 0
 
 
-def fitted(
-    pixels: Pixels, grid: TileGrid, inside: tuple[int, int], background: tuple[int, int, int]
-) -> Pixels:
-    """A tile in its full size, with the background colour beyond the level's edge.
+def averaged_tile(pixels: Pixels, grid: TileGrid, inside: tuple[int, int], factor: int) -> Pixels:
+    """A tile averaged over squares, of which only the part within the level counts.
 
     Parameters
     ----------
@@ -255,14 +253,15 @@ def fitted(
     grid : TileGrid
     inside : (int, int)
         Width and height of the part within the level.
-    background : (int, int, int)
+    factor : int
 
     Returns
     -------
-    uint8 array, shape (tile_height, tile_width, 3)
+    uint8 array, shape (tile_height / factor, tile_width / factor, 3)
+        Undefined (zero) where a square lies wholly beyond the level's edge.
     """
     w, h = inside
-    out = np.empty((grid.tile_height, grid.tile_width, 3), np.uint8)
-    out[:] = background
+    out = np.zeros((grid.tile_height, grid.tile_width, 3), np.uint8)
     out[:h, :w] = pixels[:h, :w]
-    return out
+    fill_squares(out, inside, factor)
+    return average(out, factor)

@@ -15,6 +15,8 @@ from pathsearch.nouns import Level, SlideInfo
 
 #: The slide is enlarged by no more than this (the design's resolution rule).
 MAX_ENLARGEMENT = 1.5
+#: Share of an output pixel that is a rounding error, and no part of the slide.
+_SLIVER = 1e-6
 
 
 class ArraySlide:
@@ -117,11 +119,11 @@ class ArraySlide:
         y0, y1 = _window(y, h, scale, tall)
         across = _averaging(x - x0, w, scale, x1 - x0)
         down = _averaging(y - y0, h, scale, y1 - y0)
-        part = self._pixels[y0:y1, x0:x1].astype(np.float64) - self._background
+        part = self._pixels[y0:y1, x0:x1].astype(np.float64)
         mean = np.einsum("iy,yxc,jx->ijc", down, part, across, optimize=True)
-        answer: npt.NDArray[np.uint8] = np.clip(np.rint(mean + self._background), 0, 255).astype(
-            np.uint8
-        )
+        touched = (down.sum(axis=1)[:, None] > 0) & (across.sum(axis=1) > 0)
+        mean[~touched] = self._background
+        answer: npt.NDArray[np.uint8] = np.clip(np.rint(mean), 0, 255).astype(np.uint8)
         return answer
 
     def close(self) -> None:
@@ -147,10 +149,17 @@ def _window(start: float, n: int, scale: float, size: int) -> tuple[int, int]:
 
 
 def _averaging(start: float, n: int, scale: float, size: int) -> npt.NDArray[np.float64]:
-    """Matrix (n, size): share of source pixel j in the mean that is output pixel i."""
+    """Matrix (n, size): share of source pixel j in the mean that is output pixel i.
+
+    The mean is over the part of the output pixel within the array; a row of one that lies
+    wholly outside is zero.
+    """
     edges = start + np.arange(n + 1) * scale
     low, high = edges[:-1, None], edges[1:, None]
     cell = np.arange(size)[None, :]
     overlap = np.minimum(high, cell + 1) - np.maximum(low, cell)
-    weights: npt.NDArray[np.float64] = np.clip(overlap, 0.0, None) / scale
+    overlap = np.where(overlap > _SLIVER * scale, overlap, 0.0)
+    weights: npt.NDArray[np.float64] = overlap / np.maximum(
+        overlap.sum(axis=1, keepdims=True), np.finfo(np.float64).tiny
+    )
     return weights

@@ -11,7 +11,7 @@ from made_slides import Writer, picture
 from pathsearch.config import SlideSettings
 from pathsearch.errors import ResolutionTooCoarseError
 from pathsearch.nouns import Slide
-from pathsearch.slides import open_slide
+from pathsearch.slides import open_slide, stream_patches
 
 READERS = ["tiff", "openslide"]
 
@@ -21,7 +21,7 @@ def weights(count: int, scale: float, start: float, length: int) -> np.ndarray:
     out = np.zeros((count, length))
     for i in range(count):
         low, high = start + i * scale, start + (i + 1) * scale
-        for j in range(int(low), min(length, int(np.ceil(high)))):
+        for j in range(max(0, int(low)), min(length, int(np.ceil(high)))):
             out[i, j] = max(0.0, min(high, j + 1) - max(low, j)) / scale
     return out
 
@@ -104,6 +104,41 @@ def test_a_level_0_position_between_pixels_is_kept_when_shrinking(
     moved = area_average(pixels, 51.4, 70.7, 100, 100, 1.5)
     assert np.abs(read - expected).mean() < 1.5
     assert np.abs(read - moved).mean() > 2 * np.abs(read - expected).mean()
+
+
+def real_average(
+    pixels: np.ndarray, x: float, y: float, w: int, h: int, scale: float
+) -> np.ndarray:
+    """`area_average` over the pixels that there are; NaN where there are none."""
+    down = weights(h, scale, y, pixels.shape[0])
+    along = weights(w, scale, x, pixels.shape[1])
+    sums = np.einsum("ij,jkc,lk->ilc", down, pixels.astype(float), along, optimize=True)
+    with np.errstate(invalid="ignore"):
+        return sums / (down.sum(1)[:, None, None] * along.sum(1)[None, :, None])
+
+
+@pytest.mark.parametrize("ratio", [0.7, 1.05, 1.38, 2.0, 2.7, 4.0, 7.3, 16.0, 35.1])
+def test_the_edge_is_made_of_the_slide_alone(
+    write_tiff: Writer, reader: SlideSettings, ratio: float
+) -> None:
+    # Dark and smooth: a share of the white outside would be seen at once. No ratio divides
+    # the sides, so that the last pixels straddle the edges.
+    down, along = np.mgrid[0:397, 0:503]
+    pixels = np.stack([20 + along // 12, 20 + down // 10, np.full_like(down, 30)], axis=2)
+    pixels = pixels.astype(np.uint8)
+    w, h = int(503 / ratio) + 4, int(397 / ratio) + 4
+    # Where a whole factor serves, corners are rounded to its squares.
+    corner = (-ratio, -2 * ratio) if ratio in {2.0, 4.0} else (-1.3 * ratio, -1.6 * ratio)
+    with open_slide(write_tiff(pixels), settings=reader) as slide:
+        read = slide.read(*corner, w, h, 0.5 * ratio)
+        (batch,) = stream_patches(slide, np.array([corner]).round(), 64, 0.5 * ratio)
+        streamed = slide.read(*np.round(corner), 64, 64, 0.5 * ratio)
+    exact = real_average(pixels, *corner, w, h, ratio)
+    there = ~np.isnan(exact).any(axis=2)
+    assert there.any(axis=0).sum() == pytest.approx(503 / ratio, abs=2)
+    assert np.abs(read[there] - exact[there]).max() < 3.0
+    assert (read[~there] == 255).all()
+    np.testing.assert_array_equal(batch.pixels[0], streamed)
 
 
 @pytest.mark.parametrize("ratio", [0.7, 1.0, 1.5, 2.0, 3.0, 4.0, 6.5])
