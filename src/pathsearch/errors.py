@@ -17,6 +17,7 @@ PathsearchError
 │   ├── SlideTooLargeError      declared size is absurd                slide-too-large
 │   ├── ReadFailedError         pixels cannot be read                  read-failed
 │   ├── BadTilesError           too large a share of corrupt tiles     bad-tiles
+│   ├── FeaturesError           a file of features does not fit        features-invalid
 │   ├── SlideTimeoutError       no progress before the deadline        slide-timeout
 │   └── SlideCrashedError       the reading process died               slide-crashed
 ├── EncoderError
@@ -157,6 +158,12 @@ class BadTilesError(SlideError):
     """More than the set share of the patches could not be read."""
 
     code = "bad-tiles"
+
+
+class FeaturesError(SlideError):
+    """A file of features does not hold, or say, what is needed."""
+
+    code = "features-invalid"
 
 
 class SlideTimeoutError(SlideError):

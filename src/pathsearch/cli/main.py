@@ -32,6 +32,7 @@ class LazyGroup(click.Group):
         "list": "library",
         "verify": "library",
         "reindex": "library",
+        "import": "features",
         "remove": "life",
         "compact": "life",
         "relocate": "life",

@@ -133,7 +133,8 @@ def storable(slide: SlideRecord) -> SlideRecord:
 
 
 def _check_same_slide(old: SlideRecord, new: SlideRecord) -> None:
-    moved = (old.root, old.path) != (new.root, new.path)
+    # Of a slide without a root only features were known, never a file
+    moved = bool(old.root) and (old.root, old.path) != (new.root, new.path)
     known = bool(old.fingerprint and new.fingerprint)
     if moved and known and old.fingerprint != new.fingerprint:
         raise SlideIdClashError(

@@ -10,7 +10,12 @@ import numpy as np
 import numpy.typing as npt
 
 from pathsearch.config import TileSpec
-from pathsearch.errors import LibraryCorruptError, SegmentGoneError, SlideNotFoundError
+from pathsearch.errors import (
+    EncoderNotFoundError,
+    LibraryCorruptError,
+    SegmentGoneError,
+    SlideNotFoundError,
+)
 from pathsearch.library import arrays, roots
 from pathsearch.library.building import (
     ENCODER_FOLDER,
@@ -83,7 +88,20 @@ class Contents:
         return self.path / INDEX_FOLDER
 
     def encoder_source(self) -> str | Path:
-        """What `pathsearch.encoders.load_encoder` takes to get the library's encoder."""
+        """What `pathsearch.encoders.load_encoder` takes to get the library's encoder.
+
+        Raises
+        ------
+        EncoderNotFoundError
+            The vectors were imported without an encoder.
+        """
+        if not self.encoder.bound:
+            raise EncoderNotFoundError(
+                f"{self.path}: its vectors were imported from '{self.encoder.name}' without an "
+                "encoder, so pixels cannot be encoded: ask with places on its own slides, or "
+                "import the features with --encoder into a new library.",
+                encoder=self.encoder.name,
+            )
         if self.encoder.storage == "copy":
             return self.path / ENCODER_FOLDER
         return self.encoder.source
@@ -172,6 +190,13 @@ class Contents:
         SlideNotFoundError
             It is not there; the message says how to map the root.
         """
+        if not slide.root:
+            raise SlideNotFoundError(
+                f"{slide.slide_id}: its features were imported without its file; import them "
+                "again with --slides FOLDER.",
+                slide_id=slide.slide_id,
+                path="",
+            )
         tables = (roots.mapped_roots(self.library_id), self.roots())
         places = [roots.join(t[slide.root], slide.path) for t in tables if slide.root in t]
         for place in places:

@@ -32,8 +32,9 @@ class EncoderRecord:
         Resolutions that it was trained on, µm per pixel.
     fingerprint : str
         Hex digest over weights and preprocessing.
-    storage : {'copy', 'reference'}
-        Whether its files are in the library's ``encoder/`` folder.
+    storage : {'copy', 'reference', 'unbound'}
+        Whether its files are in the library's ``encoder/`` folder, elsewhere, or unknown:
+        the vectors were imported without the weights that made them.
     source : str
         What `pathsearch.encoders.load_encoder` takes when it is only referenced.
     """
@@ -43,8 +44,13 @@ class EncoderRecord:
     input_px: int
     mpp_range: tuple[float, float]
     fingerprint: str
-    storage: Literal["copy", "reference"] = "reference"
+    storage: Literal["copy", "reference", "unbound"] = "reference"
     source: str = ""
+
+    @property
+    def bound(self) -> bool:
+        """Whether pixels can be encoded: false where only imported vectors are known."""
+        return self.storage != "unbound"
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,7 +190,8 @@ class SegmentArrays:
         Share of each patch that is tissue, 0..1.
     scales : float32 array, shape (n,), or None
         Length that each vector had before it was normalised, where the vectors were
-        made elsewhere: ``vectors / norms * scales`` gives back what came in.
+        made elsewhere: ``vectors * scales`` gives back what came in, each number to within
+        the rounding to float16.
     """
 
     coords: npt.NDArray[np.int64]

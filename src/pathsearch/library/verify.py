@@ -154,7 +154,8 @@ def _slides(library: Library, slides: dict[str, SlideRecord]) -> Iterator[Proble
                 f"{slide.slide_id}: is called indexed and has no patches; index it again.",
                 slide.slide_id,
             )
-        if slide.root not in known_roots and slide.status != "removed":
+        # No root at all: the features were imported, and the slide's file never seen
+        if slide.root and slide.root not in known_roots and slide.status != "removed":
             yield Problem(
                 "note",
                 "root-unknown",

@@ -1,4 +1,4 @@
-"""The life of a library after indexing: move, compact, erase, repair, merge, back up.
+"""The life of a library besides indexing: import, move, compact, erase, repair, merge, back up.
 
 Every function takes an open `pathsearch.library.Library` (or a path where it cannot be
 open), takes the writer's lock itself, and leaves the library whole when it is killed.
@@ -12,20 +12,35 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from pathsearch.maintenance.backup import back_up
     from pathsearch.maintenance.compaction import Compaction, compact
+    from pathsearch.maintenance.encoder_check import Agreement
     from pathsearch.maintenance.erasure import Receipt, purge
+    from pathsearch.maintenance.feature_plans import Given
+    from pathsearch.maintenance.feature_slides import Task, find_tasks
+    from pathsearch.maintenance.importing import (
+        ImportEncoder,
+        ImportReport,
+        import_features,
+    )
     from pathsearch.maintenance.merge import Merge, merge_parts
     from pathsearch.maintenance.migration import migrate
     from pathsearch.maintenance.relocation import Relocation, relocate
     from pathsearch.maintenance.repairs import Repair, repair
 
 __all__ = [
+    "Agreement",
     "Compaction",
+    "Given",
+    "ImportEncoder",
+    "ImportReport",
     "Merge",
     "Receipt",
     "Relocation",
     "Repair",
+    "Task",
     "back_up",
     "compact",
+    "find_tasks",
+    "import_features",
     "merge_parts",
     "migrate",
     "purge",
@@ -34,7 +49,14 @@ __all__ = [
 ]
 
 _HOMES = {
+    "Agreement": "encoder_check",
     "Compaction": "compaction",
+    "Given": "feature_plans",
+    "ImportEncoder": "importing",
+    "ImportReport": "importing",
+    "Task": "feature_slides",
+    "find_tasks": "feature_slides",
+    "import_features": "importing",
     "Merge": "merge",
     "Receipt": "erasure",
     "Relocation": "relocation",

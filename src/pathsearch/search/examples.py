@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from pathsearch.errors import QueryError, SlideError, SlideNotFoundError
+from pathsearch.errors import EncoderNotFoundError, QueryError, SlideError, SlideNotFoundError
 from pathsearch.nouns import (
     Encoder,
     Example,
@@ -94,7 +94,9 @@ class ExampleEncoder:
     Parameters
     ----------
     library : Library
-    encoder : Encoder
+    encoder : Encoder or None
+        None where the library has none (imported vectors): stored patches answer for
+        places on its slides, and nothing else can be asked.
     spec : TileSpec
         The magnification that is searched.
     stored : StoredPatches
@@ -107,7 +109,7 @@ class ExampleEncoder:
     def __init__(
         self,
         library: Library,
-        encoder: Encoder,
+        encoder: Encoder | None,
         spec: TileSpec,
         stored: StoredPatches,
         *,
@@ -130,6 +132,8 @@ class ExampleEncoder:
             The example lies outside its slide, or its vector has another length.
         SlideNotFoundError
             Neither the library nor the disk has that slide.
+        EncoderNotFoundError
+            Pixels would have to be encoded, and the library has no encoder.
         """
         if isinstance(example, Vector):
             return self._vector(example)
@@ -140,14 +144,16 @@ class ExampleEncoder:
     def _vector(self, example: Vector) -> EncodedExample:
         values = np.asarray(example.values, np.float32)
         norm = float(np.linalg.norm(values))
-        if values.shape != (self._encoder.dim,) or not np.isfinite(norm) or norm == 0:
+        dim = self._library.encoder.dim
+        if values.shape != (dim,) or not np.isfinite(norm) or norm == 0:
             raise QueryError(
-                f"a vector must hold {self._encoder.dim} finite numbers that are not all 0; "
-                f"got {values.size}."
+                f"a vector must hold {dim} finite numbers that are not all 0; got {values.size}."
             )
         return EncodedExample((values / norm)[None, :], np.ones(1, np.float32))
 
     def _picture(self, example: Picture) -> EncodedExample:
+        if self._encoder is None:
+            self._library.encoder_source()  # raises, and says what can be asked
         from pathsearch.slides import open_slide
 
         with open_slide(example.path, mpp=example.mpp, color=self._spec.color) as slide:
@@ -168,9 +174,11 @@ class ExampleEncoder:
     def _place(self, example: Region | Point) -> EncodedExample:
         record = find_record(self._library, example.slide)
         try:
+            if self._encoder is None:
+                self._library.encoder_source()  # raises, and says what can be asked
             with self._opened(example.slide, record) as slide:
                 return self._from_pixels(example, slide, record)
-        except SlideError as error:
+        except (SlideError, EncoderNotFoundError) as error:
             stored = self._stored.of_slide(record.slide_id) if record else None
             if record is None or stored is None:
                 raise
@@ -194,7 +202,7 @@ class ExampleEncoder:
         example: Region | Point,
         record: SlideRecord,
         stored: tuple[npt.NDArray[np.int64], npt.NDArray[np.float32], int],
-        error: SlideError,
+        error: SlideError | EncoderNotFoundError,
     ) -> EncodedExample:
         xy, vectors, side = stored
         cover = _cover(example, side)
@@ -205,7 +213,9 @@ class ExampleEncoder:
                 f"{error} The library's stored patches cannot stand in for it: "
                 "none lies where the example is."
             ) from error
-        note = f"{record.slide_id} is not at hand ({error.code}): asked with its stored patches."
+        missing = isinstance(error, SlideError)
+        why = f"is not at hand ({error.code})" if missing else "the library has no encoder"
+        note = f"{record.slide_id}{' ' if missing else ': '}{why}: asked with its stored patches."
         own = OwnSpot(self._twins(record.fingerprint, record), spot)
         offsets, size = _layout(xy[hit], side)
         weights = np.ones(int(hit.sum()), np.float32)
@@ -251,6 +261,7 @@ class ExampleEncoder:
 
     def _vectors(self, pixels: npt.NDArray[np.uint8], *, few: bool) -> npt.NDArray[np.float32]:
         """Vectors of patches (n, h, w, 3); of a few, the mean over their eight views."""
+        assert self._encoder is not None
         if not (self._turned and few):
             return self._encoder.encode(pixels)
         views = [

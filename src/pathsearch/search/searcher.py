@@ -229,7 +229,7 @@ class Searcher:
     def _question(self, pool: Pool, query: Query) -> _Question:
         examples = ExampleEncoder(
             self.library,
-            self.encoder,
+            self.encoder if self._encoder is not None or self.library.encoder.bound else None,
             self.library.specs[query.spec],
             pool,
             slides=self.table.slides,
