@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -145,3 +146,44 @@ def _who(words: dict[str, Any]) -> ImportEncoder:
     if Path(source).exists():
         source = str(Path(source).resolve())
     return ImportEncoder(encoder, source)
+
+
+@click.command("export")
+@_LIBRARY
+@click.option("--h5", type=_ANY, help="A new folder: one HDF5 file a slide, as TRIDENT has them.")
+@click.option("--parquet", type=_FILE, help="A new file: one table of keys and unit vectors.")
+@click.option("--spec", default="", help="Only this magnification.")
+@json_option
+@verbose_option
+def export_command(
+    library: Path, h5: Path | None, parquet: Path | None, spec: str, as_json: bool
+) -> int:
+    """Write the vectors of LIB as files that other tools read.
+
+    What `import` brought in comes back as it was, to within the rounding to float16.
+    """
+    from pathsearch.library import Library
+
+    if (h5 is None) == (parquet is None):
+        raise UsageError("say one of --h5 FOLDER and --parquet FILE.")
+    with Library.open(library) as opened, progress_bar() as bar:
+        task = bar.add_task("slides", total=None, extra="") if bar is not None else None
+
+        def told(done: int, total: int) -> None:
+            if bar is not None and task is not None:
+                bar.update(task, completed=done, total=total)
+
+        if h5 is not None:
+            from pathsearch.export import export_h5
+
+            done = export_h5(opened, h5, spec=spec, progress=told)
+        else:
+            assert parquet is not None
+            from pathsearch.export import export_parquet
+
+            done = export_parquet(opened, parquet, spec=spec, progress=told)
+    place = h5 if h5 is not None else parquet
+    if as_json:
+        print_json({"library": str(library), "to": str(place), **asdict(done)})
+    say(f"{place}: {done.patches} patches of {done.slides} slides.")
+    return 0

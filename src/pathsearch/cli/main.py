@@ -33,6 +33,7 @@ class LazyGroup(click.Group):
         "verify": "library",
         "reindex": "library",
         "import": "features",
+        "export": "features",
         "remove": "life",
         "compact": "life",
         "relocate": "life",

@@ -214,7 +214,8 @@ def _corners(path: Path, values: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
         raise FeaturesError(
             f"{path}: its coords are {xy.shape}, not pairs x, y (n, 2).", path=str(path)
         )
-    return np.rint(xy).astype(np.int64)
+    corners: npt.NDArray[np.int64] = np.rint(xy).astype(np.int64)
+    return corners
 
 
 def _dataset(file: Any, name: str, path: Path) -> Any:

@@ -31,7 +31,7 @@ def test_every_option_is_named(name):
         for opt in p.opts
         if opt[1] == "-"
     }
-    named = set(re.findall(r"--[a-z][a-z-]*", block(name))) | COMMON
+    named = set(re.findall(r"--[a-z][a-z0-9-]*", block(name))) | COMMON
     assert options <= named
     assert named - COMMON <= options
 

@@ -71,6 +71,11 @@ def bring(target, features, *, given=None, who=NAMED, listener=None, **match):
     )
 
 
+def faults(library):
+    """What verify finds wrong; an index that was replaced is a note."""
+    return [p for p in library.verify(deep=True) if p.severity == "error"]
+
+
 def kinds(done):
     return {o.slide_id: o.kind for o in done.report.outcomes}
 
@@ -82,7 +87,7 @@ def test_trident_features_are_searched_where_they_lie(slides, vectors, tmp_path)
     assert kinds(done) == {"a.tiff": "indexed", "sub/b.tiff": "indexed"}
     assert done.report.patches == 40
     with Library.open(tmp_path / "l") as library:
-        assert library.verify(deep=True) == []
+        assert faults(library) == []
         assert list(library.specs) == ["1um-256px"]
         assert (library.encoder.name, library.encoder.bound) == ("uni_v1", False)
         segment = library.segments()[0]
@@ -136,14 +141,14 @@ def test_slides_may_be_missing_if_their_size_and_mpp_are_known(slides, vectors, 
         bring(tmp_path / "l", tmp_path / "f")
     assert kinds(bring(tmp_path / "l", tmp_path / "f", mpp=0.5)) == {"a": "indexed"}
     with Library.open(tmp_path / "l") as library:
-        assert library.verify() == []
+        assert faults(library) == []
         assert (library.slide("a").width, library.slide("a").height) == SIZE
         region = Region.rectangle("a", 0, 0, 2 * LEVEL0, 2 * LEVEL0)
         assert len(Searcher(library).search(Query(like=(region,), k=3)).matches) == 3
     # Later the slides are found: the slide keeps its id and gets its file
     assert kinds(bring(tmp_path / "l", tmp_path / "f", slides=[slides])) == {"a": "indexed"}
     with Library.open(tmp_path / "l") as library:
-        assert library.verify() == []
+        assert faults(library) == []
         assert library.locate(library.slide("a")) == slides / "a.tiff"
         assert len(library.segments()) == 1
     trident(tmp_path / "old" / "a.h5", vectors["a.tiff"], level0_width=None, level0_height=None)
@@ -164,7 +169,7 @@ def test_a_manifest_names_slides_cases_and_sizes(vectors, tmp_path):
         slide = library.slide("S1")
         assert (slide.case_id, dict(slide.metadata)) == ("C1", {"organ": "lung"})
         assert (slide.width, slide.height, slide.mpp) == (*SIZE, 0.5)
-        assert library.verify() == []
+        assert faults(library) == []
 
 
 def test_names_that_fit_several_slides_are_not_guessed(slides, vectors, tmp_path):
@@ -197,7 +202,7 @@ def test_the_encoder_that_made_the_features_is_bound(slides, vectors, tmp_path):
     assert done.to_json()["encoder_check"]["median_cosine"] > 0.9999
     with Library.open(tmp_path / "l") as library:
         assert library.encoder.bound
-        assert library.verify(deep=True) == []
+        assert faults(library) == []
         sources = find_sources([slides / "sub" / "b.tiff"], library=library)
         index_slides(library, sources, PlainEncoder(), SETTINGS)
         assert {s.spec for s in library.segments()} == {"1um-256px"}
@@ -208,7 +213,7 @@ def test_the_encoder_that_made_the_features_is_bound(slides, vectors, tmp_path):
 
 
 def test_without_an_encoder_what_needs_pixels_says_so(slides, vectors, tmp_path):
-    trident(tmp_path / "f" / "a.h5", vectors["a.tiff"])
+    trident(tmp_path / "f" / "a.h5", vectors["a.tiff"][:4])
     bring(tmp_path / "l", tmp_path / "f", slides=[slides])
     with Library.open(tmp_path / "l") as library:
         searcher = Searcher(library)
@@ -216,10 +221,10 @@ def test_without_an_encoder_what_needs_pixels_says_so(slides, vectors, tmp_path)
             with pytest.raises(EncoderNotFoundError, match="without an encoder"):
                 searcher.search(Query(like=(example,)))
         with pytest.raises(QueryError, match="stored patches cannot stand in"):
-            searcher.search(Query(like=(Point("a.tiff", 2599, 2099),)))
-        own = Vector(tuple(vectors["a.tiff"][7].tolist()))
+            searcher.search(Query(like=(Point("a.tiff", 2000, 1000),)))
+        own = Vector(tuple(vectors["a.tiff"][2].tolist()))
         assert searcher.search(Query(like=(own,), k=1)).matches[0].score > 0.999
-        assert searcher.map(Query(like=(own,)), "a.tiff").scores.shape == (20,)
+        assert np.isfinite(searcher.map(Query(like=(own,)), "a.tiff").values).sum() == 4
         with pytest.raises(EncoderNotFoundError):
             library.encoder_source()
 
@@ -258,7 +263,7 @@ def test_an_import_goes_on_and_takes_only_what_is_new(slides, vectors, tmp_path)
     with Library.open(tmp_path / "l") as one, Library.open(tmp_path / "m") as other:
         assert [s.key for s in one.segments()] == [s.key for s in other.segments()]
         assert [s.digest for s in one.segments()] == [s.digest for s in other.segments()]
-        assert one.verify() == []
+        assert faults(one) == []
     # Other features of the same slide do not slip in unseen
     trident(tmp_path / "f" / "y.h5", made_up(seed=3))
     changed = bring(tmp_path / "l", tmp_path / "f", slides=[slides], mpp=0.5)
@@ -277,7 +282,7 @@ def test_resolutions_that_are_near_share_a_spec_and_others_get_their_own(tmp_pat
     with Library.open(tmp_path / "l") as library:
         held = {s.slide_id: (s.spec, s.footprint) for s in library.segments()}
         assert library.specs["0.5um-256px"].stride_px == 192
-        assert library.verify() == []
+        assert faults(library) == []
     assert held == {
         "a": ("1um-256px", 512), "b": ("1um-256px", 470), "c": ("0.5um-256px", 256),
     }  # fmt: skip
@@ -339,7 +344,7 @@ def test_a_bad_file_is_one_line_and_the_rest_goes_on(kind, slides, vectors, tmp_
     assert failed.code == "features-invalid"
     assert "\n" not in failed.message
     with Library.open(tmp_path / "l") as library:
-        assert library.verify() == []
+        assert faults(library) == []
         assert any("features-invalid" in line.message for line in library.run_log(1))
 
 
@@ -355,7 +360,7 @@ def test_some_bad_vectors_twins_and_empty_files(slides, tmp_path):
     assert "1 patches were in it twice" in first.note
     assert "1 vectors are not finite" in first.note
     with Library.open(tmp_path / "l") as library:
-        assert library.verify() == []
+        assert faults(library) == []
         assert library.segments()[0].bad_patches == 1
 
 
