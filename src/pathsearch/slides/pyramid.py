@@ -254,6 +254,16 @@ class PyramidSlide(ABC):
         ReadFailedError
         """
 
+    @property
+    def converts(self) -> bool:
+        """Whether `finished` changes colours."""
+        return self._facts.to_srgb is not None
+
+    @property
+    def background(self) -> tuple[int, int, int]:
+        """RGB of what was not scanned."""
+        return self._facts.background
+
     def finished(self, pixels: Pixels) -> Pixels:
         """The pixels in the colours that were asked for when the slide was opened."""
         to_srgb = self._facts.to_srgb

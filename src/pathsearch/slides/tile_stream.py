@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -26,6 +27,8 @@ _HELD_BYTES = 256 << 20
 
 _Run = Future[list[DecodedTile]]
 _Ints = npt.NDArray[np.int64]
+#: Of each tile: box, x, y in the tile, x, y in the box, width, height.
+TileParts = dict[int, list[list[int]]]
 
 
 @dataclass
@@ -34,7 +37,7 @@ class _Pending:
 
     number: int
     batch: Batch
-    cuts: list[Future[None]]
+    jobs: list[Future[Any]]
 
 
 class TileStream:
@@ -42,8 +45,11 @@ class TileStream:
 
     Tiles are decoded in runs, in worker threads, in the order in which the batches need
     them; a tile that a later batch needs too (the row of patches below) is held until then.
+    Where nothing is resampled, a tile is laid into the batch's patches as soon as it is
+    decoded, while it is in the processor's cache: so its memory is used again for the next
+    tile, and reading it costs next to nothing. Else patches are cut once their tiles are there.
     Jobs go through one queue, first in, first out, and a batch's tiles are queued before
-    the jobs that cut its patches: a cut only ever waits for jobs that have already begun.
+    the jobs that need them: a job only ever waits for jobs that have already begun.
 
     Parameters
     ----------
@@ -72,6 +78,7 @@ class TileStream:
         self._last_use = self._last_uses()
         self._tile_bytes = grid.tile_width * grid.tile_height * 3 // how.factor**2
         self._runs: dict[int, tuple[_Run, int]] = {}
+        self._start = self._laid if how.scale == 1.0 and not slide.converts else self._cuts
 
     def batches(self, *, threads: int, prefetch: int) -> Iterator[Batch]:
         """Run the schedule.
@@ -115,29 +122,87 @@ class TileStream:
 
     def _started(self, number: int, pool: ThreadPoolExecutor) -> _Pending:
         rows = self._rows_of(number)
+        shape = (len(rows), self._size[1], self._size[0], 3)
+        batch = Batch(rows.start, np.empty(shape, np.uint8), np.ones(len(rows), np.bool_))
+        return _Pending(number, batch, self._start(number, rows, batch, pool))
+
+    def _laid(
+        self, number: int, rows: range, batch: Batch, pool: ThreadPoolExecutor
+    ) -> list[Future[Any]]:
+        """Start the jobs that decode a batch's tiles and lay them into its patches."""
+        slide, how = self._slide, self._how
+        grid = slide.grids[how.level]
+        boxes = self._boxes[rows.start : rows.stop]
+        ends = np.array([-(-grid.width // how.factor), -(-grid.height // how.factor)])
+        over = (boxes[:, :2] < 0) | (boxes[:, :2] + boxes[:, 2:] > ends)
+        batch.pixels[over.any(axis=1)] = slide.background
+        parts = tile_parts(grid, how.factor, boxes, self._spans[rows.start : rows.stop])
+        held = [tile for tile in parts if tile in self._runs]
+        missing = [tile for tile in parts if tile not in self._runs]
+        jobs: list[Future[Any]] = []
+        for start in range(0, len(missing), _RUN):
+            run = missing[start : start + _RUN]
+            kept = [self._last_use[tile] > number for tile in run]
+            decoded = pool.submit(self._decode_and_lay, batch, run, parts, kept)
+            for place, tile in enumerate(run):
+                if kept[place]:
+                    self._runs[tile] = (decoded, place)
+            jobs.append(decoded)
+        for start in range(0, len(held), _RUN):
+            runs = {tile: self._runs[tile] for tile in held[start : start + _RUN]}
+            jobs.append(pool.submit(self._lay_held, batch, runs, parts))
+        return jobs
+
+    def _decode_and_lay(
+        self, batch: Batch, tiles: list[int], parts: TileParts, kept: list[bool]
+    ) -> list[DecodedTile]:
+        answer: list[DecodedTile] = []
+        for tile, keep in zip(tiles, kept, strict=True):
+            pixels = self._decoded(tile)
+            self._lay(batch, pixels, parts[tile])
+            answer.append(pixels if keep else None)
+        return answer
+
+    def _lay_held(self, batch: Batch, runs: dict[int, tuple[_Run, int]], parts: TileParts) -> None:
+        for tile, (run, place) in runs.items():
+            self._lay(batch, run.result()[place], parts[tile])
+
+    def _lay(self, batch: Batch, tile: DecodedTile, parts: list[list[int]]) -> None:
+        """Copy a tile to where patches of a batch show it."""
+        if isinstance(tile, ReadFailedError):
+            # Made white at the end: other tiles may still be laid into these patches.
+            batch.ok[[part[0] for part in parts]] = False
+            return
+        patches, background = batch.pixels, self._slide.background
+        for i, x, y, at_x, at_y, w, h in parts:
+            patches[i, at_y : at_y + h, at_x : at_x + w] = (
+                background if tile is None else tile[y : y + h, x : x + w]
+            )
+
+    def _cuts(
+        self, _number: int, rows: range, batch: Batch, pool: ThreadPoolExecutor
+    ) -> list[Future[Any]]:
+        """Start the jobs that decode a batch's tiles, and those that cut its patches."""
         missing = [tile for tile in self._tiles_of(rows) if tile not in self._runs]
         for start in range(0, len(missing), _RUN):
             run = missing[start : start + _RUN]
             future = pool.submit(self._decoded_run, run)
             for place, tile in enumerate(run):
                 self._runs[tile] = (future, place)
-        shape = (len(rows), self._size[1], self._size[0], 3)
-        batch = Batch(rows.start, np.empty(shape, np.uint8), np.ones(len(rows), np.bool_))
-        cuts = []
+        cuts: list[Future[Any]] = []
         for start in range(rows.start, rows.stop, _CUT):
             chunk = range(start, min(start + _CUT, rows.stop))
             # The job takes its tiles along: when it runs, they may have left `_runs`.
             runs = {tile: self._runs[tile] for tile in self._tiles_of(chunk)}
             cuts.append(pool.submit(self._cut, batch, chunk, runs))
-        return _Pending(number, batch, cuts)
+        return cuts
 
     def _decoded_run(self, tiles: list[int]) -> list[DecodedTile]:
-        how = self._how
-        places = [divmod(tile, self._columns) for tile in tiles]
-        return [
-            self._slide.decoded(TileKey(how.level, how.factor, column, row))
-            for row, column in places
-        ]
+        return [self._decoded(tile) for tile in tiles]
+
+    def _decoded(self, tile: int) -> DecodedTile:
+        row, column = divmod(tile, self._columns)
+        return self._slide.decoded(TileKey(self._how.level, self._how.factor, column, row))
 
     def _cut(self, batch: Batch, rows: range, runs: dict[int, tuple[_Run, int]]) -> None:
         columns = self._columns
@@ -150,25 +215,25 @@ class TileStream:
         for i in rows:
             out = batch.pixels[i - batch.first]
             x, y, w, h = self._boxes[i].tolist()
-            whole = out if how.scale == 1.0 else np.empty((h, w, 3), np.uint8)
+            whole = np.empty((h, w, 3), np.uint8)
             try:
                 slide.cut(whole, how.level, how.factor, (x, y), tile_at)
             except ReadFailedError:
-                out[:] = 255
                 batch.ok[i - batch.first] = False
                 continue
             if how.scale != 1.0:
                 inset = (float(self._insets[i, 0]), float(self._insets[i, 1]))
                 whole = slide.resampled(whole, how, (x, y), inset, self._size)
-            finished = slide.finished(whole)
-            if finished is not out:
-                out[:] = finished
+            out[:] = slide.finished(whole)
 
     def _finished(self, pending: _Pending) -> Batch:
-        for cut in pending.cuts:
-            cut.result()
+        for job in pending.jobs:
+            job.result()
         self._drop(pending.number)
-        return pending.batch
+        batch = pending.batch
+        if not batch.ok.all():
+            batch.pixels[~batch.ok] = 255
+        return batch
 
     def _drop(self, number: int) -> None:
         """Forget the tiles that no later batch needs, and those that are too many to hold."""
@@ -204,6 +269,44 @@ def tile_spans(grid: TileGrid, factor: int, boxes: _Ints) -> _Ints:
     empty = (stop <= first).any(axis=1, keepdims=True)
     end = np.where(empty, begin, end)
     return np.stack([begin[:, 0], end[:, 0], begin[:, 1], end[:, 1]], axis=1)
+
+
+def tile_parts(grid: TileGrid, factor: int, boxes: _Ints, spans: _Ints) -> TileParts:
+    """What of each tile lies in which box, and where.
+
+    Parameters
+    ----------
+    grid : TileGrid
+    factor : int
+    boxes : int64 array, shape (n, 4)
+        x, y, width, height in averaged pixels.
+    spans : int64 array, shape (n, 4)
+        What `tile_spans` answers for them.
+
+    Returns
+    -------
+    dict of list
+        By tile (row * columns + column), in reading order: ``[box, x, y, at_x, at_y, w, h]``
+        for each box, w x h pixels at x, y of the tile that belong at at_x, at_y of the box.
+    """
+    found = list(tiles_in_spans(spans, grid.columns))
+    if not found:
+        return {}
+    tiles = np.concatenate([ids for ids, _ in found])
+    owners = np.concatenate([which for _, which in found])
+    order = np.lexsort((owners, tiles))
+    tiles, owners = tiles[order], owners[order]
+    side = np.array([grid.tile_width // factor, grid.tile_height // factor])
+    ends = np.array([-(-grid.width // factor), -(-grid.height // factor)])
+    corner = np.stack([tiles % grid.columns, tiles // grid.columns], axis=1) * side
+    box = boxes[owners]
+    first = np.maximum(box[:, :2], corner)
+    stop = np.minimum(np.minimum(box[:, :2] + box[:, 2:], corner + side), ends)
+    rows = np.column_stack([owners, first - corner, first - box[:, :2], stop - first]).tolist()
+    parts: TileParts = {}
+    for tile, row in zip(tiles.tolist(), rows, strict=True):
+        parts.setdefault(tile, []).append(row)
+    return parts
 
 
 def tiles_in_spans(spans: _Ints, columns: int) -> Iterator[tuple[_Ints, _Ints]]:

@@ -206,6 +206,10 @@ def test_missing_tiles_are_background(tmp_path: Path, reader: SlideSettings) -> 
     expected[:128, 128:256] = 255
     with open_slide(path, settings=reader) as slide:
         np.testing.assert_array_equal(slide.read(0, 0, 384, 256, 0.5), expected)
+        (batch,) = stream_patches(slide, np.array([[100, 30], [140, 10]]), 100, 0.5)
+        assert batch.ok.all()
+        np.testing.assert_array_equal(batch.pixels[0], expected[30:130, 100:200])
+        np.testing.assert_array_equal(batch.pixels[1], expected[10:110, 140:240])
         assert (slide.read(136, 8, 50, 50, 1.0) == 255).all()
 
 
