@@ -42,6 +42,7 @@ class Request:
     retry_failed: bool
     regions: Path | None
     regions_mode: Literal["replace", "restrict"] | None
+    from_library: Path | None = None
 
 
 @click.command("index")
@@ -81,6 +82,12 @@ class Request:
     "like the slides; 'none' takes them back.",
 )
 @regions_mode_option
+@click.option(
+    "--from",
+    "from_library",
+    type=click.Path(path_type=Path),
+    help="A library: index its slides, as it knows them, with another encoder.",
+)
 @click.option("--retry-failed", is_flag=True, help="Try slides again that failed before.")
 @json_option
 @verbose_option
@@ -92,7 +99,9 @@ def index_command(as_json: bool, **words: Any) -> int:
     on: exit status 3.
     """
     request = Request(**words)
-    if not request.slides and request.manifest is None:
+    if request.from_library is not None:
+        refuse_with_from(request)
+    elif not request.slides and request.manifest is None:
         raise UsageError("name SLIDES or a --manifest; see pathsearch index --help.")
     with progress_bar() as bar:
         report = _run(request, bar)
@@ -104,6 +113,19 @@ def index_command(as_json: bool, **words: Any) -> int:
         say("Interrupted: what was done is kept. Run the same command again to go on.")
         return INTERRUPTED
     return SOME_FAILED if report.of("failed") else 0
+
+
+def refuse_with_from(request: Request) -> None:
+    """UsageError where --from is given with words that say the same once more."""
+    for name, value in (
+        ("SLIDES", request.slides),
+        ("--manifest", request.manifest),
+        ("--mpp", request.mpp),
+        ("--spec-mpp", request.spec_mpp),
+        ("--root-name", request.root_names),
+    ):
+        if value:
+            raise UsageError(f"--from says which slides, and how they are cut: leave {name} out.")
 
 
 def settings_of(request: Request) -> IndexSettings:
@@ -134,6 +156,10 @@ def _run(request: Request, bar: Progress | None) -> Report:
     if request.mpp is not None and not 0.05 <= request.mpp <= 10:
         raise UsageError("--mpp must be 0.05 to 10 µm per pixel.")
     settings = settings_of(request)
+    if request.from_library is not None:
+        from pathsearch.cli.carry import run_from
+
+        return run_from(request, settings, _encoder, _listener(bar))
     # Everything that can be wrong with the words comes before the encoder, which takes seconds,
     # and before a library is made
     sources = _sources(request)
