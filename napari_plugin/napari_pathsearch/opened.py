@@ -54,6 +54,7 @@ class OpenedSlide:
             "name": title,
             "multiscale": True,
             "rgb": True,
+            "interpolation2d": "linear",
             "scale": (mpp, mpp),
             "units": ("um", "um"),
             "metadata": {TAG: self.name, OPENED: self},

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QObject, QTimer, Signal
+from qtpy.QtWidgets import QApplication
 
 from napari_pathsearch.frames import Frame
 from napari_pathsearch.jobs import Job, Jobs, Lane
@@ -69,6 +70,8 @@ class Session(QObject):
     active_changed = Signal(str)
     #: Names and case numbers are hidden, or shown again.
     names_hidden = Signal(bool)
+    #: The viewer closes: end what you started.
+    closing = Signal()
     #: A `Message` for the user.
     said = Signal(object)
 
@@ -315,7 +318,9 @@ class Session(QObject):
 
     def close(self) -> None:
         """End: cancel what runs, give files back. Called when the viewer closes."""
-        _SESSIONS.pop(id(self.viewer), None)
+        if _SESSIONS.pop(id(self.viewer), None) is None:
+            return
+        self.closing.emit()
         self._timer.stop()
         self.store.close()
         self._jobs.close()
@@ -327,12 +332,12 @@ class Session(QObject):
 
 def session_of(viewer: napari.Viewer) -> Session:
     """The session of a viewer, made when it is first asked for."""
+    # napari hands plugins a proxy: one viewer, one session, whoever asks
+    viewer = getattr(viewer, "__wrapped__", viewer)
     found = _SESSIONS.get(id(viewer))
     if found is None:
         found = _SESSIONS[id(viewer)] = Session(viewer)
-        window = getattr(viewer.window, "_qt_window", None)
-        if window is not None:
-            window.destroyed.connect(found.close)
+        QApplication.instance().aboutToQuit.connect(found.close)
     return found
 
 
@@ -358,6 +363,9 @@ def _changes(library: Library, known: int) -> _Loaded | None:
 def _greeting(loaded: _Loaded) -> str:
     count = sum(record.status == "indexed" for record in loaded.slides)
     line = f"{loaded.library.path.name}: {count:,} slide{'s' if count != 1 else ''}."
+    failed = sum(record.status == "failed" for record in loaded.slides)
+    if failed:
+        line += f" {failed:,} could not be read."
     if loaded.library.read_only:
         line += " It cannot be changed from here; your reviews are kept in your own folder."
     return line

@@ -113,7 +113,7 @@ class ShownSlides(QObject):
         layer = self._viewer.add_image(data, **arguments)
         if first:
             self._viewer.reset_view()
-            self._viewer.scale_bar.visible = True
+            self._viewer.canvas.overlays.scale_bar.visible = True
         self.show(opened.name)
         for then in self._opening.pop(opened.name, []):
             if then is not None:
@@ -167,6 +167,7 @@ class ShownSlides(QObject):
         for name, opened in self.by_name.items():
             if opened.layer is not None:
                 opened.layer.name = self._session.name_of(name)
+        self._viewer.status = "Ready"  # it still says the old name
 
     def _selected(self, _: Any = None) -> None:
         layer = self._viewer.layers.selection.active
@@ -187,8 +188,8 @@ class ShownSlides(QObject):
         low, high = corners.min(axis=0), corners.max(axis=0)
         height, width = self._viewer.canvas.size
         side = max(float((high - low).max()), 1e-6)
-        self._viewer.camera.center = tuple((low + high) / 2)
-        self._viewer.camera.zoom = min(height, width) / (side * context)
+        self._viewer.scene.camera.center = tuple((low + high) / 2)
+        self._viewer.scene.camera.zoom = min(height, width) / (side * context)
 
     def view_box(self) -> tuple[str, float, float, float, float] | None:
         """As `Session.view_box`; cut at the slide's edge."""
@@ -196,8 +197,8 @@ class ShownSlides(QObject):
         if opened is None or opened.layer is None:
             return None
         height, width = self._viewer.canvas.size
-        zoom = self._viewer.camera.zoom
-        row, column = self._viewer.camera.center[-2:]
+        zoom = self._viewer.scene.camera.zoom
+        row, column = self._viewer.scene.camera.center[-2:]
         h, w = height / zoom / 2, width / zoom / 2
         places = Frame(opened.layer).to_slide(
             [

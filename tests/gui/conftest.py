@@ -27,8 +27,8 @@ _READY = bool(
 #: napari 0.9 and what it is made of warn about each other
 _THEIRS = (
     "ignore::pydantic.warnings.PydanticDeprecatedSince20",
-    "ignore::DeprecationWarning:napari.*",
-    "ignore::FutureWarning:napari.*",
+    "ignore::DeprecationWarning:napari[.].*",
+    "ignore::FutureWarning:napari[.].*",
     "ignore::DeprecationWarning:vispy.*",
     "ignore::DeprecationWarning:app_model.*",
     "ignore::DeprecationWarning:npe2.*",
@@ -59,8 +59,9 @@ def slides_dir(tmp_path_factory):
 
     folder = tmp_path_factory.mktemp("slides")
     (folder / "sub").mkdir()
-    for number, name in enumerate(["a.tiff", "b.tiff", "sub/c.tiff"]):
-        make_slide(folder / name, size=(3000, 2400), mpp=0.5, seed=number)
+    sizes = {"a.tiff": (3000, 2400), "b.tiff": (1500, 1200), "sub/c.tiff": (1500, 1200)}
+    for number, (name, size) in enumerate(sizes.items()):
+        make_slide(folder / name, size=size, mpp=0.5, seed=number)
     (folder / "broken.svs").write_bytes(b"this is no slide")
     (folder / "cases.csv").write_text(
         "path,case_id,organ\na.tiff,C-1001,lung\nb.tiff,C-1001,skin\nsub/c.tiff,C-1002,lung\n"
@@ -96,31 +97,43 @@ def viewer(qapp):
 
         made = napari.Viewer(show=True)
         yield made
+        from napari_pathsearch.session import session_of
+
+        session_of(made).close()
         made.close()
         for _ in range(3):  # the window is deleted later
             qapp.processEvents()
 
 
 @pytest.fixture
-def until(qtbot):
+def until(qtbot, heard):
     """``until(condition)``: run the event loop until it holds; fail after 30 s."""
 
     def wait(condition, timeout=30_000):
-        qtbot.waitUntil(lambda: bool(condition()), timeout=timeout)
+        try:
+            qtbot.waitUntil(lambda: bool(condition()), timeout=timeout)
+        except qtbot.TimeoutError:
+            pytest.fail(f"waited for {timeout / 1000:.0f} s; the viewer said: {heard}")
 
     return wait
 
 
 @pytest.fixture
-def session(viewer, until):
+def heard():
+    """The messages that the session gave the user, oldest first."""
+    return []
+
+
+@pytest.fixture
+def session(viewer, until, heard):
     """The viewer's session; afterwards no slide is open and nothing runs."""
     from napari_pathsearch.session import session_of
 
     found = session_of(viewer)
-    found.heard = []
-    found.said.connect(found.heard.append)
+    found.heard = heard
+    found.said.connect(heard.append)
     yield found
-    found.said.disconnect(found.heard.append)
+    found.said.disconnect(heard.append)
     found.hide_names = False
     viewer.layers.clear()
     found.close_library()

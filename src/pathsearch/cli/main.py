@@ -29,6 +29,7 @@ class LazyGroup(click.Group):
         "query": "query",
         "map": "map",
         "evaluate": "evaluate",
+        "view": "view",
         "list": "library",
         "verify": "library",
         "reindex": "library",

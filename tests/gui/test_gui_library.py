@@ -1,0 +1,201 @@
+"""Libraries in a real viewer: listed, read-only, without slides, moved, indexed, closed."""
+
+from __future__ import annotations
+
+import os
+import shutil
+
+import pytest
+from qtpy.QtCore import QMimeData, QPointF, Qt, QUrl
+from qtpy.QtGui import QDropEvent
+
+from napari_pathsearch.slide_model import NAME, SECOND_LINE
+
+
+@pytest.fixture
+def copied(library, slides_dir, tmp_path):
+    """A library and its slides that a test may move."""
+    shutil.copytree(slides_dir, tmp_path / "slides")
+    shutil.copytree(library, tmp_path / "copy.pathsearch")
+    return tmp_path / "copy.pathsearch"
+
+
+def listed(panel, role=Qt.ItemDataRole.DisplayRole):
+    model = panel.slides.model
+    return [model.index(row).data(role) for row in range(model.rowCount())]
+
+
+def drop(panel, path):
+    """Drop a file as a file manager does."""
+    data = QMimeData()
+    data.setUrls([QUrl.fromLocalFile(str(path))])
+    event = QDropEvent(
+        QPointF(20, 20),
+        Qt.DropAction.CopyAction,
+        data,
+        Qt.MouseButton.LeftButton,
+        Qt.KeyboardModifier.NoModifier,
+    )
+    panel.dropEvent(event)
+
+
+def test_a_dropped_library_is_listed_searched_and_its_slides_open(
+    panel, session, viewer, library, until, qtbot
+):
+    drop(panel, library)
+    until(lambda: session.library is not None)
+    assert listed(panel) == ["a.tiff", "b.tiff", "broken.svs", "sub/c.tiff"]
+    assert "C-1001" in listed(panel, SECOND_LINE)[0]
+    assert "could not be read" in listed(panel, SECOND_LINE)[2]
+    first = panel.slides.model.index(0)
+    until(lambda: first.data(Qt.ItemDataRole.DecorationRole) is not None)
+    qtbot.keyClicks(panel.slides.search, "lung 1002")
+    assert listed(panel) == ["sub/c.tiff"]
+    panel.slides.search.setText("nothing of that kind")
+    assert listed(panel) == []
+    panel.slides.search.clear()
+    with qtbot.waitSignal(session.slide_opened, timeout=30_000):
+        panel.slides.view.activated.emit(panel.slides.model.index(3))
+    assert session.active == "sub/c.tiff"
+    assert [layer.name for layer in viewer.layers] == ["sub/c.tiff"]
+
+
+def test_names_are_hidden_everywhere_by_one_switch(panel, session, viewer, library, until):
+    session.open_library(library)
+    until(lambda: session.library is not None)
+    session.open_slide("a.tiff")
+    until(lambda: session.active)
+    panel.slides.search.setText("C-1001")
+    session.hide_names = True
+    shown = [*listed(panel), *listed(panel, SECOND_LINE), *listed(panel, NAME)]
+    shown += [*listed(panel, Qt.ItemDataRole.ToolTipRole), *(layer.name for layer in viewer.layers)]
+    shown += [panel.slides.search.text(), viewer.status]
+    hidden = [".tiff", "C-10", "lung", "skin", "broken"]
+    assert [text for text in shown if any(word in str(text) for word in hidden)] == []
+    assert len(set(listed(panel))) == 4
+    session.hide_names = False
+    assert "a.tiff" in listed(panel)
+
+
+def test_zoom_keys_are_objectives(panel, session, viewer, library, until):
+    session.open_library(library)
+    until(lambda: session.library is not None)
+    session.open_slide("a.tiff")
+    until(lambda: session.active)
+    from napari_pathsearch.zoom import POWERS, set_power
+
+    for power in POWERS.values():
+        set_power(viewer, power)
+        assert 1 / viewer.scene.camera.zoom == pytest.approx(10 / power)
+    bound = {str(binding) for binding in viewer.keymap}
+    assert {f"Alt+{key}" for key in (*POWERS, "0", "H")} <= bound
+
+
+def test_slides_that_are_gone_are_still_listed_and_found_again(
+    panel, session, copied, until, monkeypatch, qtbot, slides_dir
+):
+    # The library knows where its slides were when it was made: hide that place
+    from pathsearch.library import Library
+
+    roots = Library.roots
+    monkeypatch.setattr(
+        Library, "roots", lambda self: dict.fromkeys(roots(self), str(copied.parent / "gone"))
+    )
+    session.open_library(copied)
+    until(lambda: session.library is not None)
+    first = panel.slides.model.index(0)
+    until(lambda: first.data(Qt.ItemDataRole.DecorationRole) is not None)
+    session.heard.clear()
+    session.open_slide("a.tiff")
+    until(lambda: session.heard)
+    assert "Find slides" in session.heard[-1].line
+    assert not session.opened
+    (name,) = session.library.roots()
+    panel.set_root(name, copied.parent / "slides")
+    until(lambda: "from now on" in session.heard[-1].line)
+    session.open_slide("a.tiff")
+    until(lambda: session.active == "a.tiff")
+
+
+def test_a_library_that_cannot_be_written_opens(panel, session, copied, until, monkeypatch):
+    # Root may write anywhere: what the file system says is put in its mouth
+    import pathsearch.library.library as module
+
+    monkeypatch.setattr(module, "is_writable", lambda *_: False)
+    session.open_library(copied)
+    until(lambda: session.library is not None)
+    assert session.library.read_only
+    assert "cannot be changed" in session.heard[-1].line
+    session.open_slide("b.tiff")
+    until(lambda: session.active == "b.tiff")
+
+
+def test_a_new_library_is_made_paused_continued_and_searched_meanwhile(
+    panel, session, slides_dir, tmp_path, until, qtbot
+):
+    dialog = panel.ask_new()
+    assert not dialog.start.isEnabled()
+    dialog.add_slides(slides_dir)
+    assert dialog.place.text().endswith(slides_dir.name + ".pathsearch")
+    dialog.place.setText(str(tmp_path / "made"))
+    dialog.manifest.setText(str(slides_dir / "cases.csv"))
+    order = dialog.order()
+    assert order.library == tmp_path / "made.pathsearch"
+    with qtbot.waitSignal(dialog.ordered):
+        dialog.start.click()
+    bar = panel.index_bar
+    assert bar.running
+    until(lambda: session.library is not None and session.slides, 120_000)
+    with qtbot.waitSignal(bar.run.stopped, timeout=60_000):
+        bar.button.click()
+    assert bar.button.text() == "Go on"
+    with qtbot.waitSignal(session.said, timeout=120_000):
+        bar.button.click()
+        until(lambda: not bar.running, 120_000)
+    until(lambda: len(session.slides) == 4)
+    assert "1 could not be read" in session.heard[-1].line
+    assert session.record("sub/c.tiff").case_id == "C-1002"
+    assert session.searcher.library.segments()
+
+
+def test_what_is_wrong_with_an_order_is_said(panel, session, tmp_path, until):
+    from napari_pathsearch.index_run import Order
+
+    panel.index_bar.begin(Order((tmp_path / "none",), tmp_path / "l.pathsearch", 0.5), 0)
+    until(lambda: any(message.kind == "error" for message in session.heard), 60_000)
+    assert "no such file" in session.heard[-1].line
+    assert not (tmp_path / "l.pathsearch").exists()
+
+
+def test_closing_in_mid_read_waits_for_nobody(qapp, library, slides_dir, until, monkeypatch):
+    import threading
+    import warnings
+
+    from napari_pathsearch.session import session_of
+    from pathsearch.slides.pyramid import PyramidSlide
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        import napari
+
+        viewer = napari.Viewer(show=True)
+    session = session_of(viewer)
+    session.open_slide(slides_dir / "a.tiff")
+    until(lambda: session.active)
+    reading, go_on = threading.Event(), threading.Event()
+    read = PyramidSlide.read
+
+    def slow(self, *words):
+        reading.set()
+        go_on.wait(60)
+        return read(self, *words)
+
+    monkeypatch.setattr(PyramidSlide, "read", slow)
+    session.go_to(slides_dir / "a.tiff", (900, 900, 100, 100))
+    until(reading.is_set)
+    session.close()
+    viewer.close()
+    assert not go_on.is_set()  # closed while the read still hangs
+    go_on.set()
+    assert session.running == 0
+    assert os.environ["NAPARI_CONFIG"]
