@@ -93,11 +93,12 @@ def main() -> None:
     encoders = _encoders(data, arguments.encoder)
     vectors: dict[str, dict[str, np.ndarray]] = {}
     for table in dict.fromkeys(c.pictures for c in there):
-        vectors[table] = _described(data / table, encoders)
-    rows = {name: _figures(data, there, vectors, name) for name in next(iter(vectors.values()))}
+        encode = {name: encoder.encode for name, encoder in encoders.items()}
+        vectors[table] = described(data / table, encode)
+    rows = {name: figures_of(data, there, vectors, name) for name in next(iter(vectors.values()))}
     if arguments.robustness:
         _add_robustness(data / there[0].pictures, encoders, vectors[there[0].pictures], rows)
-    _print(there, rows)
+    print_table(there, rows)
     if arguments.json:
         arguments.json.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
 
@@ -118,15 +119,15 @@ def _encoders(data: Path, given: list[str]) -> dict[str, Encoder]:
     return out
 
 
-def _described(table: Path, encoders: dict[str, Encoder]) -> dict[str, np.ndarray]:
-    """Every descriptor of every patch of a table; each patch is read once."""
+def described(table: Path, describers: dict[str, Any]) -> dict[str, np.ndarray]:
+    """Every descriptor of every patch of a table, the floors too; each patch is read once."""
     random = untrained(EncoderConfig())
-    describers: dict[str, Any] = {
+    describers = {
         RANDOM: random.features,
         EUCLIDEAN: mean_colour,
         "colour histogram": colour_histogram,
+        **describers,
     }
-    describers |= {name: encoder.encode for name, encoder in encoders.items()}
     start = time.perf_counter()
     source = (
         region_source(table, random, mpp=0.5)
@@ -140,10 +141,10 @@ def _described(table: Path, encoders: dict[str, Encoder]) -> dict[str, np.ndarra
     return out
 
 
-def _figures(
+def figures_of(
     data: Path, columns: list[Column], vectors: dict[str, dict[str, np.ndarray]], name: str
 ) -> dict[str, Any]:
-    """The row of one descriptor."""
+    """The row of one descriptor; `vectors`: table -> descriptor -> vectors."""
     row: dict[str, Any] = {}
     for column in columns:
         if column.labels.endswith("regions.csv"):
@@ -179,7 +180,8 @@ def _add_robustness(
         rows[name]["itself"] = 100 * stain["itself"]
 
 
-def _print(columns: list[Column], rows: dict[str, dict[str, Any]]) -> None:
+def print_table(columns: list[Column], rows: dict[str, dict[str, Any]]) -> None:
+    """One line a descriptor."""
     names = [c.name for c in columns if c.in_mean] + ["mean"]
     names += [c.name for c in columns if not c.in_mean]
     names += [n for n in ("turned", "re-stained", "itself") if any(n in r for r in rows.values())]

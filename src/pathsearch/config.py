@@ -228,8 +228,9 @@ class LossSettings(Settings):
         Mean squared error of the clean view, rebuilt from the distorted one.
     invariance : float
         Two views of one patch get one vector.
-    invariance_kind : {'contrastive', 'vicreg'}
-        InfoNCE (Chen et al. 2020) or VICReg (Bardes et al. 2022).
+    invariance_kind : {'contrastive', 'vicreg', 'self-distillation'}
+        InfoNCE (Chen et al. 2020), VICReg (Bardes et al. 2022), or a slow copy of the
+        network as the judge (DINO, Caron et al. 2021).
     temperature : float
         Of the contrastive loss.
     distillation : float
@@ -238,7 +239,7 @@ class LossSettings(Settings):
 
     reconstruction: float = Field(0.5, ge=0)
     invariance: float = Field(1.0, ge=0)
-    invariance_kind: Literal["contrastive", "vicreg"] = "contrastive"
+    invariance_kind: Literal["contrastive", "vicreg", "self-distillation"] = "contrastive"
     temperature: float = Field(0.15, gt=0, le=2)
     distillation: float = Field(2.0, ge=0)
 

@@ -14,12 +14,17 @@ from torch import nn  # noqa: TID253
 from torch.nn import functional  # noqa: TID253
 
 from pathsearch.config import TrainSettings
-from pathsearch.encoders.conv_autoencoder import ConvAutoencoder, feature_count
+from pathsearch.encoders.conv_autoencoder import Backbone, ConvAutoencoder, feature_count, pooled
 from pathsearch.training.augment import Crops, cut, distort, random_crops
 from pathsearch.training.data import TrainBatch
 from pathsearch.training.losses.contrastive import contrastive_loss
 from pathsearch.training.losses.distillation import distillation_loss
 from pathsearch.training.losses.reconstruction import reconstruction_loss
+from pathsearch.training.losses.self_distillation import (
+    Prototypes,
+    SlowCopy,
+    self_distillation_loss,
+)
 from pathsearch.training.losses.vicreg import vicreg_loss
 
 _PROJECTED = 128
@@ -64,6 +69,11 @@ class EncoderTraining(pl.LightningModule):
             nn.Linear(_HIDDEN, _PROJECTED),
         )
         self.imitate = nn.Linear(count, teacher_dim) if teacher_dim else None
+        self.sort: Prototypes | None = None
+        self.slow: SlowCopy | None = None
+        if settings.loss.invariance and settings.loss.invariance_kind == "self-distillation":
+            self.sort = Prototypes(_PROJECTED)
+            self.slow = SlowCopy(self._sorter())
         self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1) / 255, persistent=False)
         self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1) / 255, persistent=False)
         self.shown: Shown | None = None
@@ -134,12 +144,7 @@ class EncoderTraining(pl.LightningModule):
         total = features.new_zeros(())
         parts: dict[str, torch.Tensor] = {}
         if weights.invariance:
-            a, b = self.project(features).split(count)
-            parts["invariance"] = (
-                contrastive_loss(a, b, weights.temperature)
-                if weights.invariance_kind == "contrastive"
-                else vicreg_loss(a, b)
-            )
+            parts["invariance"] = self._invariance(views, self.project(features))
             total = total + weights.invariance * parts["invariance"]
         if weights.reconstruction:
             # One of the two views is enough for the decoder, at half the price.
@@ -155,12 +160,40 @@ class EncoderTraining(pl.LightningModule):
         self.log("train_loss", total.detach())
         return total
 
-    def _features(self, views: torch.Tensor) -> tuple[list[torch.Tensor], torch.Tensor]:
-        from pathsearch.encoders.conv_autoencoder import pooled
+    def _invariance(self, views: torch.Tensor, projected: torch.Tensor) -> torch.Tensor:
+        weights = self.settings.loss
+        if self.sort is not None and self.slow is not None:
+            # Before use and not after the step: a checkpoint lies between the two.
+            self.slow.follow(self._sorter())
+            with torch.no_grad():
+                copy = self.slow.copy
+                assert isinstance(copy, nn.ModuleDict)
+                backbone = copy["backbone"]
+                assert isinstance(backbone, Backbone)
+                _, features = _described(views, backbone, copy["standardise"])
+                slow = copy["sort"](copy["project"](features))
+            loss = self_distillation_loss(self.sort(projected), slow, self.slow.centre)
+            self.slow.hear(slow)
+            return loss
+        first, second = projected.chunk(2)
+        if weights.invariance_kind == "contrastive":
+            return contrastive_loss(first, second, weights.temperature)
+        return vicreg_loss(first, second)
 
-        maps = self.network.backbone(views.contiguous(memory_format=torch.channels_last))
-        features: torch.Tensor = self.standardise(pooled(maps, self.settings.architecture))
-        return maps, features
+    def _sorter(self) -> nn.ModuleDict:
+        """What the slow copy is a copy of."""
+        assert self.sort is not None
+        return nn.ModuleDict(
+            {
+                "backbone": self.network.backbone,
+                "standardise": self.standardise,
+                "project": self.project,
+                "sort": self.sort,
+            }
+        )
+
+    def _features(self, views: torch.Tensor) -> tuple[list[torch.Tensor], torch.Tensor]:
+        return _described(views, self.network.backbone, self.standardise)
 
     def _crops(self, count: int, generator: torch.Generator) -> Crops:
         settings = self.settings
@@ -205,6 +238,15 @@ class Shown(NamedTuple):
     distorted: npt.NDArray[np.uint8]
     rebuilt: npt.NDArray[np.uint8]
     features: npt.NDArray[np.float32]
+
+
+def _described(
+    views: torch.Tensor, backbone: Backbone, standardise: nn.Module
+) -> tuple[list[torch.Tensor], torch.Tensor]:
+    """Feature maps of views, and their standardised pooled features."""
+    maps = backbone(views.contiguous(memory_format=torch.channels_last))
+    features: torch.Tensor = standardise(pooled(maps, backbone.architecture))
+    return maps, features
 
 
 def _as_pixels(views: torch.Tensor) -> npt.NDArray[np.uint8]:

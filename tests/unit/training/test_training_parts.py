@@ -13,6 +13,11 @@ from pathsearch.config import AugmentSettings, TrainSettings
 from pathsearch.training.augment import Crops, cut, distort, random_crops
 from pathsearch.training.losses.contrastive import contrastive_loss
 from pathsearch.training.losses.distillation import distillation_loss
+from pathsearch.training.losses.self_distillation import (
+    PROTOTYPES,
+    SlowCopy,
+    self_distillation_loss,
+)
 from pathsearch.training.losses.vicreg import vicreg_loss
 from pathsearch.training.module import retrieval_at_1
 from pathsearch.training.page import draw_page
@@ -177,6 +182,35 @@ def test_vicreg_loss_equals_its_definition() -> None:
         covariance = np.cov(side.T)
         total += (covariance[~np.eye(4, dtype=bool)] ** 2).sum() / 4 / 25
     assert float(vicreg_loss(torch.tensor(a), torch.tensor(b))) == pytest.approx(total, rel=1e-4)
+
+
+def test_self_distillation_loss_equals_its_definition() -> None:
+    random = np.random.default_rng(0)
+    student, slow = random.uniform(-1, 1, size=(2, 6, 9))
+    centre = random.uniform(-0.2, 0.2, size=(1, 9))
+
+    def softmax(x: np.ndarray) -> np.ndarray:
+        return np.exp(x) / np.exp(x).sum()
+
+    total = 0.0
+    for i in range(6):
+        opinion = softmax((slow[(i + 3) % 6] - centre[0]) / 0.04)
+        total -= (opinion * np.log(softmax(student[i] / 0.1))).sum() / 6
+    got = self_distillation_loss(*(torch.tensor(x) for x in (student, slow, centre)))
+    assert float(got) == pytest.approx(total, rel=1e-4)
+
+
+def test_slow_copy_follows_slowly_and_learns_nothing() -> None:
+    network = torch.nn.Linear(2, 2)
+    slow = SlowCopy(network)
+    before = network.weight.detach().clone()
+    with torch.no_grad():
+        network.weight += 1
+    slow.follow(network)
+    assert torch.allclose(slow.copy.weight, before + 0.01)
+    assert not any(p.requires_grad for p in slow.parameters())
+    slow.hear(torch.ones(4, PROTOTYPES))
+    assert torch.allclose(slow.centre, torch.full_like(slow.centre, 0.1))
 
 
 def test_distillation_loss_of_same_and_opposite() -> None:

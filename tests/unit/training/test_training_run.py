@@ -107,6 +107,27 @@ def test_killed_then_resumed_ends_the_same(
         assert [row["step"] for row in csv.DictReader(file)] == ["5", "10"]
 
 
+@pytest.mark.parametrize("kind", ["vicreg", "self-distillation"])
+def test_other_objectives_resume_to_the_same_end(
+    kind: str, whole: Path, pictures: Path, tiny: TrainSettings, tmp_path: Path
+) -> None:
+    other = tiny.model_copy(
+        update={"loss": tiny.loss.model_copy(update={"invariance_kind": kind}), "max_steps": 6}
+    )
+
+    def die(what: str, done: int, total: int, figures: dict[str, float]) -> None:
+        if what == "training" and done == 5:
+            raise Stop
+
+    train([pictures], tmp_path / "a", other)
+    with pytest.raises(Stop):
+        train([pictures], tmp_path / "b", other, progress=die)
+    train([pictures], tmp_path / "b", other, resume=True)
+    assert_same(tmp_path / "a", tmp_path / "b")
+    with pytest.raises(AssertionError):
+        assert_same(whole, tmp_path / "a")
+
+
 def test_time_limit_ends_training(pictures: Path, tiny: TrainSettings, tmp_path: Path) -> None:
     limited = tiny.model_copy(update={"max_seconds": 1e-3, "max_steps": 10_000})
     result = train([pictures], tmp_path / "e", limited)
