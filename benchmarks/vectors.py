@@ -11,22 +11,42 @@ import numpy.typing as npt
 Vectors = npt.NDArray[np.float32]
 
 
-def real_vectors(data: Path, stride_px: int = 56) -> Vectors:
-    """Vectors of all tissue of the whole sections, cut densely, by the default encoder."""
+def real_vectors(
+    data: Path, *, encoder: str = "", stride_px: int = 56, keep: Path | None = None
+) -> Vectors:
+    """Vectors of all tissue of the whole sections, cut densely.
+
+    Parameters
+    ----------
+    data : Path
+        The folder that holds ``slides/``.
+    encoder : str
+        What `load_encoder` takes; the default encoder where empty.
+    stride_px : int
+        Pixels from one patch to the next, at the spec's resolution.
+    keep : Path, optional
+        A folder; what is there from an earlier run is used again.
+    """
     from pathsearch.config import TileSpec
     from pathsearch.encoders import DEFAULT, load_encoder
     from pathsearch.slides import open_slide, stream_patches
     from pathsearch.tiling import tile
 
-    encoder = load_encoder(DEFAULT)
+    loaded = load_encoder(encoder or DEFAULT)
+    kept = keep / f"real-{loaded.dim}-{loaded.fingerprint[:12]}-{stride_px}.npy" if keep else None
+    if kept is not None and kept.exists():
+        return np.asarray(np.load(kept, allow_pickle=False), np.float32)
     spec = TileSpec(stride_px=stride_px)
     found = []
     for path in sorted((data / "slides").glob("her2st_*.tiff")):
         with open_slide(path) as slide:
             tiling = tile(slide, spec)
             stream = stream_patches(slide, tiling.xy, spec.size_px, spec.mpp, threads=2)
-            found.extend(encoder.encode(batch.pixels[batch.ok]) for batch in stream)
-    return np.concatenate(found)
+            found.extend(loaded.encode(batch.pixels[batch.ok]) for batch in stream)
+    vectors = np.concatenate(found)
+    if kept is not None:
+        np.save(kept, vectors)
+    return vectors
 
 
 class Mixture:

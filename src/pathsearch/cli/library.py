@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +14,7 @@ from pathsearch.cli.output import json_option, print_json, print_table, say
 
 if TYPE_CHECKING:
     from pathsearch.library import Library, SlideRecord
+    from pathsearch.library.records import IndexState
 
 _LIBRARY = click.argument("library", type=click.Path(path_type=Path), metavar="LIB")
 
@@ -52,6 +54,10 @@ def _as_json(
         "library": str(library.path),
         "read_only": library.read_only,
         "encoder": library.encoder.name,
+        "indexes": [
+            {"spec": state.spec, "created": state.created, **state.facts}
+            for state in _states(library)
+        ],
         "specs": [spec.model_dump(mode="json") for spec in library.specs.values()],
         "slides": [
             {**asdict(r), "metadata": dict(r.metadata), "patches": patches.get(r.slide_id, {})}
@@ -78,6 +84,22 @@ def _print(
         f"{library.path}: {len(records)} slides, {total} patches at {specs}, encoder "
         f"{library.encoder.name}{', read-only' if library.read_only else ''}."
     )
+    for state in _states(library):
+        say(f"Index of {state.spec}: {_index_words(state.facts)}.")
+
+
+def _states(library: Library) -> list[IndexState]:
+    found = [library.index_state(spec) for spec in library.specs]
+    return [state for state in found if state is not None]
+
+
+def _index_words(facts: Mapping[str, str | int | float]) -> str:
+    """An index in a user's words."""
+    kind = str(facts.get("kind", ""))
+    if kind == "exact":
+        return f"{facts['size']} patches, each is compared"
+    found = f"finds about {100 * float(facts.get('recall_at10', 0)):.1f}% of the 10 closest"
+    return f"{facts.get('size')} patches, {kind}, {found} (measured)"
 
 
 @click.command("verify")
@@ -129,7 +151,12 @@ def verify_command(library: Path, deep: bool, mend: bool, as_json: bool) -> int:
 @_LIBRARY
 @click.option("--spec", "only", help="Only this magnification.")
 @click.option(
-    "--kind", type=click.Choice(["auto", "exact", "ivf"]), default="auto", show_default=True
+    "--kind",
+    type=click.Choice(["auto", "exact", "ivf", "ivf-rabitq"]),
+    default="auto",
+    show_default=True,
+    help="exact compares with every patch; ivf visits the nearest lists; ivf-rabitq does so "
+    "with a bit a dimension, for what does not fit into memory. auto chooses by size.",
 )
 @json_option
 @verbose_option
@@ -152,6 +179,7 @@ def reindex_command(library: Path, only: str | None, kind: Any, as_json: bool) -
                         "kind": manifest.kind,
                         "patches": manifest.size,
                         "recall_at10": manifest.recall_at10,
+                        "recall_at50": manifest.recall_at50,
                     }
                 )
     if as_json:

@@ -4,7 +4,7 @@
     norms.f32      float32 (n,), raw
     coords.i32     int32 (n, 2), raw: level-0 x, y of each row
     segments.npy   int64 (m, 3): segment number, first ordinal, one past the last
-    lists.faiss    the inverted lists, where the kind is `ivf`
+    lists.faiss    the inverted lists, where the kind is not `exact`
     background.npz scores of library patches asked as queries (see search.percentile)
     manifest.json  kind, sizes, recall, and the sha256 of every file above
 
@@ -39,15 +39,16 @@ class IndexManifest:
 
     Attributes
     ----------
-    kind : {'exact', 'ivf'}
+    kind : {'exact', 'ivf', 'ivf-rabitq'}
     spec : str
     encoder : str
         Fingerprint of the encoder that made the vectors.
     size, dim : int
     nprobe : int
-        Lists visited by a query (`ivf`).
-    recall_at10 : float
-        Measured when built, on `recall_queries` library patches; 1.0 for `exact`.
+        Lists visited by a query (not of `exact`).
+    recall_at10, recall_at50 : float
+        Measured when built, on `recall_queries` library patches, the own slide of each
+        excluded; 1.0 for `exact`. At 50 it is None in folders of earlier versions.
     recall_queries : int
     files : dict
         File name to sha256.
@@ -61,6 +62,7 @@ class IndexManifest:
     nprobe: int = 0
     recall_at10: float = 1.0
     recall_queries: int = 0
+    recall_at50: float | None = None
     files: dict[str, str] = field(default_factory=dict)
     format: int = FORMAT
 
@@ -160,7 +162,7 @@ def open_folder(folder: Path) -> OpenIndex:
     except (OSError, ValueError, EOFError) as error:
         raise _damaged(folder / "segments.npy", error) from None
     index: Index = exact
-    if manifest.kind == "ivf":
+    if manifest.kind != "exact":
         check_file(folder, "lists.faiss", manifest)
         index = IvfIndex.load(folder / "lists.faiss", exact.vectors, exact.norms, manifest.nprobe)
     return OpenIndex(manifest, index, exact, coords, segments)

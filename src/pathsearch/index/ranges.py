@@ -102,16 +102,20 @@ def count_below(ranges: Ranges, positions: npt.NDArray[np.int64]) -> npt.NDArray
     return counts
 
 
-def blocks(ranges: Ranges, rows: int) -> Iterator[slice | npt.NDArray[np.int64]]:
+def blocks(
+    ranges: Ranges, rows: int, *, least: int | None = None
+) -> Iterator[slice | npt.NDArray[np.int64]]:
     """The ordinals in pieces of about `rows`: slices of long ranges, arrays of short ones.
 
-    Long ranges are cut; neighbouring short ranges are gathered, so that a thousand ranges
-    of ten rows cost one read and not a thousand.
+    Long ranges are those from `least` on (a quarter of `rows` if not given). They are cut;
+    neighbouring short ranges are gathered, so that a thousand ranges of ten rows cost one
+    read and not a thousand.
     """
+    least = rows // 4 if least is None else least
     gathered: list[npt.NDArray[np.int64]] = []
     held = 0
     for start, stop in ranges.tolist():
-        if stop - start >= rows // 4:
+        if stop - start >= least:
             if gathered:
                 yield np.concatenate(gathered)
                 gathered, held = [], 0

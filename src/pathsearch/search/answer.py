@@ -19,14 +19,18 @@ class Recall:
     at10 : float
         Share of the exact ten nearest that the index finds, 0..1, as measured.
     measured_on : int
-        Queries that it was measured on; 0 where every patch was compared.
+        Library patches that it was measured on, asked without their own slide; 0 where every
+        patch was compared.
     exact : bool
         True where every patch was compared.
+    at50 : float or None
+        The same of the fifty nearest; None where an earlier version built the index.
     """
 
     at10: float
     measured_on: int
     exact: bool
+    at50: float | None = None
 
     def __str__(self) -> str:
         if self.exact:
@@ -81,6 +85,7 @@ class Answer:
             "query": query_to_json(self.query),
             "recall": {
                 "at10": self.recall.at10,
+                "at50": self.recall.at50,
                 "measured_on": self.recall.measured_on,
                 "exact": self.recall.exact,
             },

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from pathsearch.errors import LibraryReadOnlyError
-from pathsearch.index import IvfIndex
+from pathsearch.index import IvfIndex, ranges
 from pathsearch.index.files import IndexManifest, VectorFiles, finish, map_vectors
+from pathsearch.index.ivf import Codes
 from pathsearch.library.records import IndexState
 from pathsearch.nouns import Array
-from pathsearch.search.percentile import Background, Rows
+from pathsearch.search.neighbours import Neighbours, Rows
+from pathsearch.search.percentile import QUERIES, RANKS, Background
 
 if TYPE_CHECKING:
     from pathsearch.library import Library, SegmentRecord, Writer
@@ -26,7 +30,7 @@ IVF_FROM = 50_000
 UNCOVERED_SHARE = 0.05
 _RECALL_QUERIES = 300
 
-Kind = Literal["auto", "exact", "ivf"]
+Kind = Literal["auto", "exact", "ivf", "ivf-rabitq"]
 
 
 def uncovered_share(library: Library, spec: str) -> float:
@@ -65,8 +69,9 @@ def rebuild_index(
     writer : Writer
         Of the same library.
     spec : str
-    kind : {'auto', 'exact', 'ivf'}
-        ``auto`` builds `ivf` from 50,000 patches on.
+    kind : {'auto', 'exact', 'ivf', 'ivf-rabitq'}
+        ``auto`` builds `ivf` from 50,000 patches on, and `ivf-rabitq` where the lists of `ivf`
+        would take more than half of the machine's memory.
     seed : int
         Of the clustering and of the patches that recall and percentiles are measured on.
 
@@ -91,6 +96,8 @@ def rebuild_index(
     facts: dict[str, str | int | float] = {
         "kind": manifest.kind,
         "recall_at10": manifest.recall_at10,
+        "recall_at50": 1.0 if manifest.recall_at50 is None else manifest.recall_at50,
+        "recall_queries": manifest.recall_queries,
         "size": manifest.size,
     }
     covered = tuple(s.number for s in segments)
@@ -108,30 +115,64 @@ def _fill(
     dim = library.encoder.dim
     size = VectorFiles(folder, dim).write(_pieces(library, segments))
     exact = map_vectors(folder, size, dim)
-    nprobe, recall, asked = 0, 1.0, 0
-    if kind == "auto":
-        kind = "ivf" if size >= IVF_FROM else "exact"
-    if kind == "ivf":
-        index = IvfIndex.build(exact.vectors, exact.norms, seed=seed)
-        own = np.random.default_rng(seed).choice(size, min(_RECALL_QUERIES, size), replace=False)
-        queries = np.asarray(exact.vectors[np.sort(own)], np.float32)
-        recall = index.tune(queries, own=np.sort(own))
-        nprobe, asked = index.nprobe, len(own)
-        index.save(folder / "lists.faiss")
-    if size:
-        Background.measure(exact, _rows(library, segments, folder), seed=seed).save(folder)
     manifest = IndexManifest(
-        kind=kind,
+        kind=kind_for(size, dim) if kind == "auto" else kind,
         spec=spec,
         encoder=library.encoder.fingerprint,
         size=size,
         dim=dim,
-        nprobe=nprobe,
-        recall_at10=recall,
-        recall_queries=asked,
+        recall_at50=1.0,
     )
+    if size:
+        rows = _rows(library, segments, folder)
+        found = Neighbours.measure(exact, rows, queries=QUERIES, depth=RANKS[-1], seed=seed)
+        Background.of(found).save(folder)
+        if manifest.kind != "exact":
+            codes: Codes = "RaBitQ" if manifest.kind == "ivf-rabitq" else "SQ8"
+            index = IvfIndex.build(exact.vectors, exact.norms, seed=seed, codes=codes)
+            manifest = replace(manifest, **_tuned(index, found, rows, seed))
+            index.save(folder / "lists.faiss")
     finish(folder, manifest)
     return manifest
+
+
+def kind_for(size: int, dim: int) -> str:
+    """The kind of index for so many patches: chosen by what fits into memory."""
+    if size < IVF_FROM:
+        return "exact"
+    # A byte a dimension and 8 of an id, in half of the memory: the rest is for the vectors
+    # that candidates are scored from, and for other programs
+    return "ivf" if size * (dim + 8) < _memory_bytes() // 2 else "ivf-rabitq"
+
+
+def _memory_bytes() -> int:
+    """The machine's memory; 8 GiB where it does not say."""
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, ValueError, OSError):
+        return 2**33
+
+
+def _tuned(index: IvfIndex, found: Neighbours, rows: Rows, seed: int) -> dict[str, Any]:
+    """Set how many lists are visited; what was measured, as fields of the manifest."""
+    asked = len(found.asked)
+    some = np.random.default_rng(seed).choice(asked, min(_RECALL_QUERIES, asked), replace=False)
+    truth = found.ordinals["slide"][some]
+    vectors = found.vectors[some]
+    allowed = [
+        ranges.complement(
+            ranges.from_ordinals(rows.excluded(int(found.asked[n]), "slide")), index.size
+        )
+        for n in some
+    ]
+    at10 = index.tune(vectors, truth, allowed)
+    at50 = index.recall(vectors, truth, allowed, k=50)
+    return {
+        "nprobe": index.nprobe,
+        "recall_at10": at10,
+        "recall_at50": at50,
+        "recall_queries": len(some),
+    }
 
 
 def _pieces(
@@ -153,8 +194,8 @@ def _rows(library: Library, segments: list[SegmentRecord], folder: Path) -> Rows
     own_cases = [case_number[case_names[number]] for number in own_slides]
     coords = np.fromfile(folder / "coords.i32", "<i4").reshape(-1, 2)
     return Rows(
-        slides=np.repeat(np.array(own_slides, np.int64), counts),
-        cases=np.repeat(np.array(own_cases, np.int64), counts),
+        slides=np.repeat(np.array(own_slides, np.int32), counts),
+        cases=np.repeat(np.array(own_cases, np.int32), counts),
         coords=coords,
-        footprints=np.repeat(np.array([s.footprint for s in segments], np.int64), counts),
+        footprints=np.repeat(np.array([s.footprint for s in segments], np.int32), counts),
     )

@@ -64,6 +64,8 @@ class Pool:
         self.indexed = self.opened.manifest.size if self.opened else 0
         self.size = self.indexed + self.tail.exact.size
         self._table = self._whole_table()
+        self._live = np.array([n in self.segments for n in self._table[:, 0].tolist()], bool)
+        self._numbered: tuple[Mapping[str, int], npt.NDArray[np.int64]] | None = None
         self._of_slide = self._group(s.slide_id for s in self._rows_segments())
 
     def _open_index(self, library: Library) -> OpenIndex | None:
@@ -135,15 +137,18 @@ class Pool:
         self, allowed: Ranges, number: Mapping[str, int]
     ) -> npt.NDArray[np.int64]:
         """How many of the allowed rows each slide has: int64, one a slide of `number`."""
-        edges = self._table[:, 1:]
+        if self._numbered is None or self._numbered[0] is not number:
+            slides = [number[segment.slide_id] for segment in self._rows_segments()]
+            self._numbered = number, np.array(slides, np.int64)
+        edges = self._table[self._live, 1:]
         held = ranges.count_below(allowed, edges[:, 1]) - ranges.count_below(allowed, edges[:, 0])
-        live = [n in self.segments for n in self._table[:, 0].tolist()]
-        slides = [number[segment.slide_id] for segment in self._rows_segments()]
-        counts = np.bincount(slides, weights=held[np.asarray(live, bool)], minlength=len(number))
+        counts = np.bincount(self._numbered[1], weights=held, minlength=len(number))
         return counts.astype(np.int64)
 
     def coords(self, ordinals: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
         """Level-0 x, y of the top-left corners: int64, shape (n, 2)."""
+        if not self.tail.exact.size and self.opened is not None:
+            return np.take(self.opened.coords, ordinals, axis=0).astype(np.int64)
         answer = np.empty((len(ordinals), 2), np.int64)
         late = ordinals >= self.indexed
         if self.opened is not None:

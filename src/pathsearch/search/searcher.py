@@ -277,6 +277,8 @@ class _Question:
 
 def _stored(pool: Pool, keys: Sequence[PatchKey]) -> npt.NDArray[np.float32]:
     """Stored vectors of judged patches, (n, dim); those that are gone are passed over."""
+    if not keys:
+        return np.empty((0, pool.tail.exact.vectors.shape[1]), np.float32)
     held = ordinals_of(pool, keys)
     ordinals = np.concatenate([np.empty(0, np.int64), *(np.arange(a, b) for a, b in held)])
     return pool.vectors(ordinals)
@@ -342,6 +344,7 @@ def _matches(
 
 def _recall(pool: Pool, query: Query) -> Recall:
     if query.exact or pool.exact_only or pool.opened is None:
-        return Recall(1.0, 0, exact=True)
+        return Recall(1.0, 0, exact=True, at50=1.0)
     manifest = pool.opened.manifest
-    return Recall(manifest.recall_at10, manifest.recall_queries, exact=False)
+    asked = manifest.recall_queries
+    return Recall(manifest.recall_at10, asked, exact=False, at50=manifest.recall_at50)

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from pathsearch.index import ExactIndex
-from pathsearch.search.percentile import RANKS, Background, Rows
+from pathsearch.search.neighbours import MODES, Neighbours, Rows
+from pathsearch.search.percentile import RANKS, Background
 
 
 @pytest.fixture(scope="module")
@@ -73,3 +74,20 @@ def test_it_survives_the_disk_and_damage_is_not_an_answer(world, tmp_path):
     (tmp_path / "background.npz").write_bytes(b"PK\x03\x04 no")
     assert Background.load(tmp_path) is None
     assert Background.load(tmp_path / "nowhere") is None
+
+
+@pytest.mark.parametrize("block", [7, 64, 4096])
+@pytest.mark.parametrize("depth", [3, 60, 500])
+def test_one_pass_finds_what_a_search_for_each_question_finds(world, monkeypatch, block, depth):
+    exact, rows = world
+    monkeypatch.setattr("pathsearch.search.neighbours._BLOCK", block)
+    monkeypatch.setattr("pathsearch.search.neighbours._TOGETHER", 50)
+    found = Neighbours.measure(exact, rows, queries=80, depth=depth)
+    for mode in MODES:
+        for line, row in enumerate(found.asked):
+            scores = exact.scores(found.vectors[line], np.arange(exact.size))
+            scores[rows.excluded(int(row), mode)] = -np.inf
+            best = np.argsort(-scores, kind="stable")[: min(depth, exact.size)]
+            there = np.isfinite(scores[best])
+            np.testing.assert_array_equal(found.ordinals[mode][line], np.where(there, best, -1))
+            np.testing.assert_allclose(found.scores[mode][line], scores[best], atol=2e-6)

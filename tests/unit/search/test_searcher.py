@@ -258,7 +258,7 @@ def test_an_answer_is_json_by_the_contract(library, searcher):
     _, query = vector_query(3, k=2)
     raw = searcher.search(query).to_json()
     assert set(raw) >= {"library", "encoder", "query", "recall", "matches"}
-    assert raw["recall"] == {"at10": 1.0, "measured_on": 0, "exact": True}
+    assert raw["recall"] == {"at10": 1.0, "at50": 1.0, "measured_on": 0, "exact": True}
     assert set(raw["matches"][0]) == {
         "rank", "slide_id", "case_id", "spec", "x", "y", "width", "height", "mpp", "score",
         "percentile", "metadata",
