@@ -119,8 +119,11 @@ class IndexSettings(Settings):
     precision : {'auto', 'float32', 'bf16'}
     batch_size : int
         Patches encoded at once.
+    workers : int
+        Slides that are read at once, each in a process of its own; 0 for one for every two
+        cores, at most 4. The library is the same whatever the number.
     threads : int
-        That decode pixels; 0 for one a core.
+        That decode pixels, over all workers; 0 for one a core.
     thumbnail_px : int
         Longer side of the small picture that is kept of every slide.
     regions_mode : {'replace', 'restrict'}
@@ -135,6 +138,7 @@ class IndexSettings(Settings):
     device: str = "auto"
     precision: Literal["auto", "float32", "bf16"] = "auto"
     batch_size: int = Field(64, ge=1, le=4096)
+    workers: int = Field(0, ge=0, le=64)
     threads: int = Field(0, ge=0, le=256)
     thumbnail_px: int = Field(512, ge=64, le=4096)
     regions_mode: Literal["replace", "restrict"] = "replace"

@@ -12,8 +12,7 @@ from pathsearch.errors import UsageError
 
 if TYPE_CHECKING:
     from pathsearch.cli.index import Request
-    from pathsearch.indexing import Report
-    from pathsearch.indexing.run import Listener
+    from pathsearch.indexing import Listener, Report
     from pathsearch.nouns import Encoder
 
 
@@ -27,7 +26,7 @@ def run_from(
     from pathsearch.indexing import index_slides
     from pathsearch.indexing.carry import carried
     from pathsearch.indexing.drawn import with_regions
-    from pathsearch.indexing.run import open_or_create, refuse_other_specs
+    from pathsearch.indexing.target import open_or_create, refuse_other_specs
     from pathsearch.library import Library
     from pathsearch.review.carry import carry_reviews
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from pathsearch.cli.index import SOME_FAILED, _listener, _print_report
+from pathsearch.cli.index import SOME_FAILED
 from pathsearch.cli.main import INTERRUPTED, verbose_option
 from pathsearch.cli.output import json_option, print_json, progress_bar, say
 from pathsearch.config import SANE_MPP
@@ -86,7 +86,9 @@ def import_command(library: Path, features: tuple[Path, ...], as_json: bool, **w
     if as_json:
         print_json(done.to_json())
     else:
-        _print_report(done.report, library)
+        from pathsearch.cli.index_display import print_report
+
+        print_report(done.report, library)
     if done.report.interrupted:
         say("Interrupted: what was done is kept. Run the same command again to go on.")
         return INTERRUPTED
@@ -120,8 +122,10 @@ def _import(
     finally:
         if opened is not None:
             opened.close()
+    from pathsearch.cli.index_display import listener_of
+
     given = Given(size, words["spec_mpp"])
-    return import_features(library, tasks, given, _who(words), listener=_listener(bar))
+    return import_features(library, tasks, given, _who(words), listener=listener_of(bar))
 
 
 def _manifest(words: dict[str, Any]) -> list[Any]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from pathsearch.cli.history import print_history
 from pathsearch.cli.main import verbose_option
 from pathsearch.cli.output import json_option, print_json, print_table, say
 
@@ -22,16 +23,20 @@ _LIBRARY = click.argument("library", type=click.Path(path_type=Path), metavar="L
 @click.command("list")
 @_LIBRARY
 @click.option("--failed", is_flag=True, help="Only slides that could not be indexed, and why.")
+@click.option("--runs", is_flag=True, help="The runs that wrote to the library, instead.")
+@click.option("--log", "log", type=int, metavar="RUN", help="The log of one run, instead.")
 @json_option
 @verbose_option
-def list_command(library: Path, failed: bool, as_json: bool) -> int:
+def list_command(library: Path, failed: bool, runs: bool, log: int | None, as_json: bool) -> int:
     """List the slides of LIB."""
     from pathsearch.library import Library
 
     with Library.open(library) as opened:
-        records = [r for r in opened.slides() if r.status != "removed"]
-        if failed:
-            records = [r for r in records if r.status == "failed"]
+        if runs or log is not None:
+            print_history(opened, log, as_json)
+            return 0
+        # Also those of which one of several magnifications failed
+        records = opened.slides("failed" if failed else None)
         patches = _patches(opened)
         if as_json:
             print_json(_as_json(opened, records, patches))

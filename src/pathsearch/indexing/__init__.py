@@ -5,15 +5,26 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from pathsearch.indexing.run import Outcome, Report, index_slides
+    from pathsearch.indexing.report import Listener, Outcome, Report
+    from pathsearch.indexing.run import index_slides, merge
     from pathsearch.indexing.sources import Source, find_sources
 
-__all__ = ["Outcome", "Report", "Source", "find_sources", "index_slides"]
+__all__ = [
+    "Listener",
+    "Outcome",
+    "Report",
+    "Source",
+    "find_sources",
+    "index_slides",
+    "merge",
+]
 
 _HOMES = {
-    "Outcome": "run",
-    "Report": "run",
+    "Listener": "report",
+    "Outcome": "report",
+    "Report": "report",
     "index_slides": "run",
+    "merge": "run",
     "Source": "sources",
     "find_sources": "sources",
 }

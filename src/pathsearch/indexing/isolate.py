@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
 import queue
 import signal
 import subprocess
@@ -27,6 +28,7 @@ import numpy.typing as npt
 from pathsearch.config import SlideSettings
 from pathsearch.errors import PathsearchError, SlideCrashedError, SlideTimeoutError
 from pathsearch.indexing import isolate_wire as wire
+from pathsearch.indexing.threads import CHILD_ENVIRONMENT
 from pathsearch.nouns import Batch, Level, SlideInfo
 
 #: Seconds that a healthy child may take to start: Python and the imports, on a slow disk.
@@ -37,7 +39,7 @@ class SlideProcess:
     """A child process that opens and reads slides, one request after the other.
 
     It serves any number of slides; after a fault it is gone, the slides opened in it with it,
-    and the next `open_slide` starts another. Not for several threads at once.
+    and the next `open_slide` starts another. Not for several threads at once, `kill` apart.
 
     Parameters
     ----------
@@ -48,6 +50,7 @@ class SlideProcess:
     def __init__(self, deadline: float = 120.0) -> None:
         self._deadline = deadline
         self._child: _Connection | None = None
+        self._killed = False
 
     def open_slide(
         self,
@@ -64,11 +67,20 @@ class SlideProcess:
         SlideError
             What opening it raises; SlideTimeoutError, SlideCrashedError.
         """
+        if self._killed:
+            raise SlideCrashedError(f"{path}: not read, the run was stopped.", path=str(path))
         if self._child is None or not self._child.alive:
             self._child = _Connection(self._deadline)
         request = wire.Open(str(path), mpp, color, settings or SlideSettings())
         facts: wire.Facts = self._child.ask(request, str(path))
         return IsolatedSlide(str(path), facts, self._child)
+
+    def kill(self) -> None:
+        """End the child from another thread: what is being read fails, and there is no next."""
+        self._killed = True
+        child = self._child
+        if child is not None:
+            child.end()
 
     def close(self) -> None:
         """End the child."""
@@ -251,6 +263,7 @@ class _Connection:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._stderr,
+            env={**os.environ, **CHILD_ENVIRONMENT},
         )
         threading.Thread(target=self._listen, daemon=True).start()
         self._await_start()

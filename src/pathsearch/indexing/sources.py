@@ -165,6 +165,40 @@ def find_sources(
     return sorted(sources, key=lambda source: source.slide_id)
 
 
+def failed_sources(library: Library, *, mpp: float | None = None) -> list[Source]:
+    """The slides of a library that could not be indexed, where they are on this machine.
+
+    Parameters
+    ----------
+    library : Library
+    mpp : float, optional
+        Overrides every file's resolution, µm per level-0 pixel.
+    """
+    from pathsearch.slides.discovery import files_of
+
+    folders = library.root_folders()
+    given = _given_mpp(library)
+    found = []
+    for record in library.slides("failed"):
+        if record.root not in folders:  # imported without its file
+            continue
+        path = folders[record.root] / record.path
+        found.append(
+            Source(
+                slide_id=record.slide_id,
+                path=path,
+                files=files_of(path) if path.is_file() else (path,),
+                root=record.root,
+                root_path=folders[record.root],
+                relative=record.path,
+                case_id=record.case_id,
+                mpp=mpp or given.get(record.slide_id),
+                metadata=record.metadata,
+            )
+        )
+    return found
+
+
 def _absolute(path: Path) -> Path:
     return Path(os.path.abspath(path))  # noqa: PTH100  Path.resolve would follow links
 
@@ -216,6 +250,7 @@ def _with_what_is_known(sources: Sequence[Source], library: Library | None) -> l
     known: dict[tuple[str, str], SlideRecord] = {}
     if library is not None:
         known = {(r.root, r.path): r for r in library.slides() if r.status != "removed"}
+    given = _given_mpp(library)
     answer = []
     for source in sources:
         record = known.get((source.root, source.relative))
@@ -223,10 +258,22 @@ def _with_what_is_known(sources: Sequence[Source], library: Library | None) -> l
             answer.append(source)
             continue
         kept = replace(source, slide_id=record.slide_id)
+        if source.mpp is None:
+            kept = replace(kept, mpp=given.get(record.slide_id))
         if source.row is None:
             kept = replace(kept, case_id=record.case_id, metadata=record.metadata)
         answer.append(kept)
     return answer
+
+
+def _given_mpp(library: Library | None) -> dict[str, float]:
+    """Resolutions that the user gave in an earlier run, by slide id; they still hold."""
+    if library is None:
+        return {}
+    given = {s.slide_id: s.mpp for s in library.segments() if s.facts.get("mpp_given")}
+    # Of a slide that was never opened nothing but the user's word is known
+    failed = (r for r in library.slides("failed") if not r.width and r.mpp is not None)
+    return given | {r.slide_id: r.mpp for r in failed if r.mpp is not None}
 
 
 def _refuse_clashes(sources: Sequence[Source], library: Library | None) -> None:

@@ -84,9 +84,9 @@ def check_free(path: Path) -> None:
 
 def move_into_place(building: Path, path: Path) -> None:
     """Rename a folder that was built beside its place."""
-    if path.is_dir():
-        path.rmdir()  # empty: it was looked at; Windows does not rename over a folder
     try:
+        if path.is_dir():
+            path.rmdir()  # empty: it was looked at; Windows does not rename over a folder
         building.rename(path)
     except OSError:
         check_free(path)  # another process was faster

@@ -23,7 +23,7 @@ from pathsearch.errors import (
 from pathsearch.library import roots
 from pathsearch.library.arrays import digest_of, read_group
 from pathsearch.library.building import THUMBNAIL_FOLDER, THUMBNAIL_TYPES
-from pathsearch.library.catalog import Catalog, now
+from pathsearch.library.catalog import CATALOG_NAME, Catalog, now
 from pathsearch.library.changes import (
     commit_within,
     put_failure_within,
@@ -295,8 +295,12 @@ class Writer:
         return self.commit_segment(slide, replace(draft, bad_patches=bad_patches))
 
     def intact_segment(self, key: str) -> SegmentRecord | None:
-        """The newest segment of a key whose arrays on disk are what they were; else None."""
-        for known in reversed(self._catalog.segments("WHERE key = ?", (key,))):
+        """The newest segment of a key whose arrays on disk are what they were; else None.
+
+        A part looks into the whole library too: it must not write again, under the same
+        name, what readers have open.
+        """
+        for known in reversed(self._segments_of(key)):
             if known.rows == 0:
                 return known
             try:
@@ -306,6 +310,14 @@ class Writer:
             if digest_of(found) == known.digest:
                 return known
         return None
+
+    def _segments_of(self, key: str) -> list[SegmentRecord]:
+        rows = self._catalog.segments("WHERE key = ?", (key,))
+        if not self.library.is_part:
+            return rows
+        whole = Catalog(self.library.path / CATALOG_NAME, read_only=True)
+        with contextlib.closing(whole):
+            return [*whole.segments("WHERE key = ?", (key,)), *rows]
 
     def reuse_segment(
         self, slide: SlideRecord, spec: TileSpec, regions: str = ""

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pathsearch.errors import EncoderMismatchError
-from pathsearch.indexing.slide_job import Opener
+from pathsearch.indexing.reading import Opener
 from pathsearch.maintenance.feature_files import read_some
 from pathsearch.maintenance.feature_plans import Plan
 from pathsearch.nouns import Encoder

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from pathsearch.config import TileSpec
 from pathsearch.errors import FeaturesError, MppMissingError
-from pathsearch.indexing.slide_job import Opener, Stamp, as_jpeg, record_of
+from pathsearch.indexing.reading import Opener, Stamp, as_jpeg, record_of
 from pathsearch.maintenance.feature_files import FeatureHead, number, read_coords, read_head
 from pathsearch.maintenance.feature_slides import Task
 

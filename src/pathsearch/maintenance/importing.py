@@ -19,8 +19,10 @@ from pathsearch.errors import (
     SlideError,
     UsageError,
 )
-from pathsearch.indexing.run import Listener, Outcome, Report, create_with_encoder
-from pathsearch.indexing.slide_job import Opener, Stamp, slide_opener
+from pathsearch.indexing.pipeline import slide_opener
+from pathsearch.indexing.reading import Opener, Stamp
+from pathsearch.indexing.report import Listener, Outcome, Report
+from pathsearch.indexing.target import create_with_encoder
 from pathsearch.maintenance.encoder_check import (
     CHECK_SLIDES,
     Agreement,
@@ -251,7 +253,7 @@ class _Import:
 
     def all_tasks(self, library: Library, tasks: Sequence[Task]) -> None:
         """Every file in turn, then the indexes; each slide is committed on its own."""
-        self.listener.start(len(tasks))
+        self.listener.start(len(tasks), {t.source.slide_id: t.size[0] for t in tasks})
         todo = self._without_unchanged(library, tasks)
         if not todo:
             return
@@ -263,7 +265,7 @@ class _Import:
             number = writer.start_run("import")
             try:
                 for task in todo:
-                    self.listener.slide(task.source)
+                    self.listener.slide(task.source.slide_id)
                     self._record(self._one(library, writer, task))
                 self._build_indexes(library, writer)
             except KeyboardInterrupt:
@@ -375,7 +377,8 @@ class _Import:
                     np.ones(len(scales), np.float32),
                     scales.astype(np.float32),
                 )
-            self.listener.patches(first + len(block), ready.head.rows)
+            done = first + len(block)
+            self.listener.patches(ready.record.slide_id, done, ready.head.rows)
         return bad
 
     def _build_indexes(self, library: Library, writer: Writer) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pathsearch.errors import LibraryCorruptError
+from pathsearch.errors import LibraryCorruptError, SlideIdClashError
 from pathsearch.library.catalog import CATALOG_NAME, Catalog
 from pathsearch.library.changes import commit_within, put_failure_within, upsert_slide
 from pathsearch.library.lock import LOCK_NAME, WriterLock
@@ -63,6 +63,8 @@ def merge_parts(library: Library, *, wait: float = 0.0) -> Merge:
         A part, or another writer, is still at work; then nothing was merged.
     LibraryCorruptError
         The arrays of a part are missing; the message names the part to run again.
+    SlideIdClashError
+        Parts were run over folders of one name at different places; nothing was merged.
     """
     folders = part_folders(library)
     with library.writer(wait=wait) as writer, contextlib.ExitStack() as held:
@@ -118,8 +120,15 @@ def _check_arrays(library: Library, found: list[_Found]) -> None:
 
 
 def _roots(connection: sqlite3.Connection, part: Catalog) -> None:
-    for row in part.rows("SELECT name, path FROM roots"):
-        connection.execute("INSERT OR IGNORE INTO roots VALUES (?, ?)", row)
+    known = dict(connection.execute("SELECT name, path FROM roots").fetchall())
+    for name, path in part.rows("SELECT name, path FROM roots"):
+        if known.setdefault(name, path) != path:
+            raise SlideIdClashError(
+                f"root '{name}' is {known[name]} and {path}: one id could be two slides; delete "
+                f"the folder {part.path.parent} and run that part again over the same folders.",
+                root=name,
+            )
+        connection.execute("INSERT OR IGNORE INTO roots VALUES (?, ?)", (name, path))
 
 
 def _merge_slide(connection: sqlite3.Connection, item: _Found) -> None:

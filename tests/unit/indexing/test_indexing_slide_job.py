@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import nullcontext
 from io import BytesIO
 
 import pytest
@@ -41,10 +40,7 @@ def test_a_slide_is_opened_and_looked_over_once_for_all_specs(tmp_path, monkeypa
     settings = IndexSettings(specs=specs, slides=SlideSettings(isolate=False))
     counting, encoder = Counting(), PlainEncoder()
 
-    def opener(_):
-        return nullcontext(counting.open_slide)
-
-    monkeypatch.setattr("pathsearch.indexing.run.slide_opener", opener)
+    monkeypatch.setattr("pathsearch.slides.open_slide", counting.open_slide)
     monkeypatch.setattr("pathsearch.tiling.grid.overview", counting.overview)
     monkeypatch.setattr("pathsearch.tiling.thumbnail", None)
     with open_or_create(tmp_path / "l.pathsearch", settings, encoder, "plain") as library:

@@ -35,7 +35,7 @@ from pathsearch.errors import (
 )
 from pathsearch.indexing import find_sources, index_slides
 from pathsearch.indexing.manifest import read_manifest
-from pathsearch.indexing.run import Listener
+from pathsearch.indexing.report import Listener
 from pathsearch.library import Library
 from pathsearch.maintenance import Given, ImportEncoder, find_tasks, import_features
 from pathsearch.nouns import Picture, Point, Query, Region, Vector
