@@ -285,7 +285,7 @@ def test_index_takes_the_users_own_regions(run, slides, tmp_path):
     # Without --regions they stay, and it is said; restricting is another choice than replacing.
     kept = run(*words).json
     assert (kept["indexed"], kept["unchanged"]) == (0, 3)
-    assert "2 unchanged slides keep the regions" in " ".join(kept["notes"])
+    assert "regions that they were indexed with: 2" in " ".join(kept["notes"])
     index(drawn, "--regions-mode", "restrict")
     only = patches_of(target)
     assert {tuple(p) for p in only["sub/a.tiff"]} <= {tuple(p) for p in whole["sub/a.tiff"]}
@@ -294,7 +294,7 @@ def test_index_takes_the_users_own_regions(run, slides, tmp_path):
     back = index("none")
     assert (back["indexed"], back["patches"]) == (2, 0)
     assert patches_of(target) == whole
-    assert "keep the regions" not in " ".join(run(*words).json["notes"])
+    assert "regions that they" not in " ".join(run(*words).json["notes"])
 
 
 def test_regions_that_do_not_fit_are_said(run, slides, tmp_path):
@@ -303,6 +303,9 @@ def test_regions_that_do_not_fit_are_said(run, slides, tmp_path):
     drawn.write_text(square(-900, -900, 400))
     report = run(*words, slides / "b.tiff").out
     assert "level-0 pixels?" in report
+    other = ("index", "--library", tmp_path / "m.pathsearch", *words[3:], slides / "b.tiff")
+    again = run(*other, "--json")
+    assert "b.tiff: Its regions hold no patch" in " ".join(again.json["notes"])
     several = run(*words, slides)
     assert (several.status, "one file" in several.err) == (2, True)
     drawn.write_text("{")

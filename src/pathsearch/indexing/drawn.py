@@ -79,6 +79,8 @@ def with_regions(
 
     if str(path) == NONE:
         return [replace(source, drawn=Drawn(None)) for source in sources], []
+    if not path.exists():
+        raise UsageError(f"{path}: there is no such file or folder.", path=str(path))
     if not path.is_dir():
         if len(sources) != 1:
             raise UsageError(
@@ -158,10 +160,10 @@ def _notes(sources: Sequence[Source], files: dict[str, Path], chosen: dict[str, 
     taken = set(chosen.values())
     spare = [name for name in files if name not in taken]
     if spare:
-        notes.append(f"{len(spare)} files of regions fit no slide of this run: {_some(spare)}.")
+        notes.append(f"Files of regions that fit no slide of this run: {_some(spare)}.")
     without = [s.slide_id for s in sources if s.slide_id not in chosen]
     if without:
-        notes.append(f"{len(without)} slides have no file of regions: {_some(without)}.")
+        notes.append(f"Slides without a file of regions: {_some(without)}.")
     return notes
 
 

@@ -83,7 +83,7 @@ class Report:
             "seconds": round(self.seconds, 3),
             "patches_per_second": round(self.patches / self.seconds, 1) if self.seconds else 0.0,
             "interrupted": self.interrupted,
-            "notes": list(self.notes),
+            "notes": [*self.notes, *(f"{o.slide_id}: {o.note}" for o in self.outcomes if o.note)],
         }
 
 

@@ -201,8 +201,8 @@ class _Run:
             self.writer.put_slides(changed)
         if keep_regions:
             self.notes.append(
-                f"{keep_regions} unchanged slides keep the regions that they were indexed "
-                "with; --regions none takes all their tissue."
+                "Unchanged slides that keep the regions that they were indexed with: "
+                f"{keep_regions}; --regions none takes all their tissue."
             )
         return tasks
 
