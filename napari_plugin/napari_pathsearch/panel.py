@@ -19,6 +19,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
+from napari_pathsearch.find_tab import FindTab
 from napari_pathsearch.index_bar import IndexBar
 from napari_pathsearch.message_line import MessageLine
 from napari_pathsearch.new_library import LibraryDialog
@@ -45,6 +46,7 @@ class Panel(QWidget):
     session : Session
     tabs : QTabWidget
     slides : SlideList
+    find : FindTab
     index_bar : IndexBar
     messages : MessageLine
     """
@@ -58,6 +60,8 @@ class Panel(QWidget):
         self.tabs = QTabWidget(self)
         self.slides = SlideList(self.session, self)
         self.tabs.addTab(self.slides, "Slides")
+        self.find = FindTab(self.session, self)
+        self.tabs.addTab(self.find, "Find")
         self.index_bar = IndexBar(self.session, self)
         self.messages = MessageLine(self.session, self)
         self._hide = QCheckBox("Hide names", self)
