@@ -1,1 +1,0 @@
-"""Asking: regions drawn on slides, the form, and the question they make."""

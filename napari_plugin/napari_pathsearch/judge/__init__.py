@@ -1,1 +1,0 @@
-"""Judging: verdicts as they happen, rounds, and one match after the other."""
