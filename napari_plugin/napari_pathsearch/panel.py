@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,8 +12,6 @@ from qtpy.QtWidgets import (
     QCheckBox,
     QFileDialog,
     QGridLayout,
-    QHBoxLayout,
-    QInputDialog,
     QMainWindow,
     QPushButton,
     QTabWidget,
@@ -22,13 +19,13 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
+from napari_pathsearch.find_tab import FindTab
 from napari_pathsearch.index_bar import IndexBar
 from napari_pathsearch.message_line import MessageLine
 from napari_pathsearch.new_library import LibraryDialog
 from napari_pathsearch.session import Session, session_of
 from napari_pathsearch.slide_list import SlideList
 from napari_pathsearch.zoom import ZoomBar
-from pathsearch.config import SANE_MPP
 
 if TYPE_CHECKING:
     import napari
@@ -49,6 +46,7 @@ class Panel(QWidget):
     session : Session
     tabs : QTabWidget
     slides : SlideList
+    find : FindTab
     index_bar : IndexBar
     messages : MessageLine
     """
@@ -62,6 +60,8 @@ class Panel(QWidget):
         self.tabs = QTabWidget(self)
         self.slides = SlideList(self.session, self)
         self.tabs.addTab(self.slides, "Slides")
+        self.find = FindTab(self.session, self)
+        self.tabs.addTab(self.find, "Find")
         self.index_bar = IndexBar(self.session, self)
         self.messages = MessageLine(self.session, self)
         self._hide = QCheckBox("Hide names", self)
@@ -69,19 +69,13 @@ class Panel(QWidget):
         layout = QVBoxLayout(self)
         layout.addLayout(self._buttons())
         layout.addWidget(self.tabs, 1)
-        zoom = ZoomBar(self.session, self)
-        layout.addWidget(zoom)
-        below = QHBoxLayout()
-        below.addWidget(self._hide)
-        below.addStretch(1)
-        below.addWidget(zoom.label)
-        layout.addLayout(below)
+        layout.addWidget(ZoomBar(self.session, self))
+        layout.addWidget(self._hide)
         layout.addWidget(self.index_bar)
         layout.addWidget(self.messages)
         self._hide.toggled.connect(partial(setattr, self.session, "hide_names"))
         self.session.names_hidden.connect(self._hide.setChecked)
         napari_viewer.bind_key("Alt-H", lambda _: self._hide.toggle(), overwrite=True)
-        self.session.mpp_missing.connect(self.ask_mpp)
         self.slides.chosen.connect(self.session.open_slide)
         self.session.library_changed.connect(self._library_changed)
         self._library_changed()
@@ -155,23 +149,6 @@ class Panel(QWidget):
             return dialog
         dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         dialog.ordered.connect(self.index_bar.begin)
-        dialog.open()
-        return dialog
-
-    def ask_mpp(self, slide: str, again: Callable[[float], None]) -> QInputDialog:
-        """Ask for the resolution that a slide's file does not say."""
-        dialog = QInputDialog(self)
-        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        dialog.setWindowTitle("Resolution")
-        dialog.setInputMode(QInputDialog.InputMode.DoubleInput)
-        dialog.setDoubleDecimals(4)
-        dialog.setDoubleRange(*SANE_MPP)
-        dialog.setDoubleValue(0.25)
-        dialog.setLabelText(
-            f"{self.session.name_of(slide)} does not say how many µm a pixel is.\n"
-            "40x scanners make about 0.25, 20x scanners about 0.5:"
-        )
-        dialog.doubleValueSelected.connect(again)
         dialog.open()
         return dialog
 

@@ -73,6 +73,16 @@ _FILE = click.Path(path_type=Path, dir_okay=False)
     type=_FILE,
     help="Write a picture (PNG) of the query and its matches.",
 )
+@click.option(
+    "--html", "html_file", type=_FILE, help="Write one self-contained page of the matches."
+)
+@click.option("--save", is_flag=True, help="Keep the search as a review.")
+@click.option("--title", default="", help="Of the page and of the review.")
+@click.option(
+    "--pseudonymise",
+    is_flag=True,
+    help="Replace names of slides, cases, metadata in all output.",
+)
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, mps.")
 @json_option
 @verbose_option
@@ -87,16 +97,12 @@ def query_command(
     from pathsearch.library import Library
     from pathsearch.search import Searcher
 
-    files = {name: words.pop(name) for name in ("csv_file", "geojson_file", "picture_file")}
+    names = ("csv_file", "geojson_file", "picture_file", "html_file", "save", "title")
+    asked = {name: words.pop(name) for name in (*names, "pseudonymise")}
     query = _query(query_file, words)
     with Library.open(library) as opened:
         answer = Searcher(opened, device=device).search(query)
-        if files["csv_file"]:
-            _write_csv(answer, files["csv_file"])
-        if files["geojson_file"]:
-            _write_geojson(answer, files["geojson_file"])
-        if files["picture_file"]:
-            write_picture(opened, answer, files["picture_file"])
+        answer = _keep(opened, answer, asked)
     if as_json:
         print_json(answer.to_json())
     else:
@@ -165,25 +171,80 @@ def print_answer(answer: Answer) -> None:
     say(f"Searched {answer.searched} patches at {answer.query.spec}; {answer.recall}.")
 
 
-def _write_csv(answer: Answer, path: Path) -> None:
+def _keep(library: Library, answer: Answer, asked: dict[str, Any]) -> Answer:
+    """Write the files that were asked for, keep the review; the answer as it may be printed."""
+    from pathsearch.review import Reviews
+
+    if not any(asked[name] for name in (*_WRITERS, "save", "pseudonymise")):
+        return answer
+    with Reviews(library) as reviews:
+        review = ""
+        if asked["save"]:
+            review = reviews.record(answer, title=asked["title"]).review
+            say(f"Kept as review {review[:8]}: 'pathsearch review {library.path} show'.")
+        shown = _masked(library, answer) if asked["pseudonymise"] else answer
+        for name, write in _WRITERS.items():
+            path = asked[name]
+            if path:
+                write(library, answer, shown, asked)
+                say(f"Wrote {path}.")
+                reviews.log_export(
+                    name.partition("_")[0],
+                    path.absolute(),
+                    review=review,
+                    items=len(answer.matches),
+                    pseudonymised=asked["pseudonymise"],
+                )
+    return shown
+
+
+def _masked(library: Library, answer: Answer) -> Answer:
+    from pathsearch.export.dossier import masked_answer
+    from pathsearch.export.pseudonyms import Pseudonyms
+
+    return masked_answer(answer, library, Pseudonyms.of_user())
+
+
+def _write_csv(_: Library, __: Answer, shown: Answer, asked: dict[str, Any]) -> None:
     from pathsearch.export import matches_to_csv
 
-    path.write_text(matches_to_csv(answer.matches), encoding="utf-8")
-    say(f"Wrote {path}.")
+    asked["csv_file"].write_text(matches_to_csv(shown.matches), encoding="utf-8")
 
 
-def _write_geojson(answer: Answer, path: Path) -> None:
+def _write_geojson(_: Library, __: Answer, shown: Answer, asked: dict[str, Any]) -> None:
     from pathsearch.export import matches_to_geojson
 
-    text = json.dumps(matches_to_geojson(answer.matches), allow_nan=False)
-    path.write_text(text, encoding="utf-8")
-    say(f"Wrote {path}.")
+    text = json.dumps(matches_to_geojson(shown.matches), allow_nan=False)
+    asked["geojson_file"].write_text(text, encoding="utf-8")
 
 
-def write_picture(library: Library, answer: Answer, path: Path) -> None:
-    """The query and its matches as a PNG."""
+def _write_sheet(library: Library, answer: Answer, shown: Answer, asked: dict[str, Any]) -> None:
     from pathsearch.export.contact_sheet import contact_sheet
 
-    sheet = contact_sheet(library, answer.query.like, answer.matches)
-    sheet.save(path, "PNG")
-    say(f"Wrote {path}.")
+    pairs = zip(answer.matches, shown.matches, strict=True)
+    names = {a.key.slide_id: b.key.slide_id for a, b in pairs}
+    names |= {a.slide: b.slide for a, b in _places(answer, shown)}
+    sheet = contact_sheet(library, answer.query.like, answer.matches, names=names)
+    sheet.save(asked["picture_file"], "PNG")
+
+
+def _places(answer: Answer, shown: Answer) -> list[tuple[Any, Any]]:
+    pairs = zip(answer.query.like, shown.query.like, strict=True)
+    return [(a, b) for a, b in pairs if hasattr(a, "slide")]
+
+
+def _write_html(library: Library, answer: Answer, _: Answer, asked: dict[str, Any]) -> None:
+    from pathsearch.cli.leaving import masked_if
+    from pathsearch.export.dossier import of_answer
+    from pathsearch.export.page import write_page
+
+    dossier = of_answer(library, answer, title=asked["title"])
+    write_page(asked["html_file"], library, masked_if(dossier, library, asked["pseudonymise"]))
+
+
+_WRITERS = {
+    "csv_file": _write_csv,
+    "geojson_file": _write_geojson,
+    "picture_file": _write_sheet,
+    "html_file": _write_html,
+}

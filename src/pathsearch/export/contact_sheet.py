@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from PIL.Image import Image
     from PIL.ImageDraw import ImageDraw
 
+    from pathsearch.export.dossier import Item
+    from pathsearch.export.pictures import Pictures
     from pathsearch.library import Library
 
 #: Colour-blind safe (Okabe and Ito, 2008).
@@ -54,6 +56,7 @@ def contact_sheet(
     side: int = 240,
     columns: int = 5,
     title: str = "",
+    names: Mapping[str, str] | None = None,
 ) -> Image:
     """Draw the query's examples and its matches, each with a little of its surroundings.
 
@@ -69,6 +72,8 @@ def contact_sheet(
     columns : int
         Matches in a row.
     title : str
+    names : mapping of str to str, optional
+        What to write for the name of a slide, where it is not the name itself.
 
     Returns
     -------
@@ -76,11 +81,46 @@ def contact_sheet(
         RGB. A slide that is not at hand shows its name on grey.
     """
     spec = library.specs[matches[0].key.spec] if matches else next(iter(library.specs.values()))
-    queries = [t for t in (_query_tile(library, e, spec, side) for e in like) if t is not None]
-    return _layout(queries, _match_tiles(library, matches, side), side, columns, title)
+    queries = [t for t in (query_tile(library, e, spec, side) for e in like) if t is not None]
+    found = _match_tiles(library, matches, side)
+    if names:
+        short = {_short(name): _short(written) for name, written in names.items()}
+        queries, found = (
+            [replace(t, lines=tuple(short.get(line, line) for line in t.lines)) for t in tiles]
+            for tiles in (queries, found)
+        )
+    return _layout(queries, found, side, columns, title)
 
 
-def _query_tile(library: Library, example: Example, spec: TileSpec, side: int) -> Tile | None:
+def sheet_of_items(
+    pictures: Pictures, items: Sequence[Item], *, title: str, columns: int = 5, side: int = 240
+) -> Image:
+    """A contact sheet of exported places, verdicts and classes below their pictures."""
+    return _layout([], [_item_tile(pictures, item, side) for item in items], side, columns, title)
+
+
+def _item_tile(pictures: Pictures, item: Item, side: int) -> Tile:
+    said = [word for word in (item.label, item.decision) if word]
+    if item.score is not None:
+        said.append(f"{item.score:.3f}")
+    lines = (str(item.number), _short(item.slide_id), _short(" · ".join(said)))
+    picture, window = pictures.around(item.source, item.footprint, times=1.25, side=side)
+    if picture is None:
+        return Tile(np.full((side, side, 3), 225, np.uint8), [], (*lines[:2], "slide not at hand"))
+    box = item.footprint
+    ring = [(box.x, box.y), (box.x + box.width, box.y), (box.x + box.width, box.y + box.height)]
+    ring.append((box.x, box.y + box.height))
+    return Tile(np.asarray(picture), _scaled([ring], window[:3], side), lines)
+
+
+def query_tile(library: Library, example: Example, spec: TileSpec, side: int) -> Tile | None:
+    """An example with a little of its surroundings; None for vectors, which have no picture.
+
+    Raises
+    ------
+    SlideError
+        Its slide is not at hand.
+    """
     from pathsearch.slides import open_slide
 
     if isinstance(example, Picture):
@@ -216,11 +256,8 @@ def _layout(
 def _draw_tile(
     sheet: Image, draw: ImageDraw, tile: Tile, at: tuple[int, int], colour: tuple[int, int, int]
 ) -> None:
-    from PIL import Image as Images
-
     x, y = at
-    picture = Images.fromarray(tile.pixels)
-    _outline(picture, tile.outline, colour)
+    picture = drawn_tile(tile, colour)
     sheet.paste(picture, (x, y))
     side = picture.width
     draw.text((x, y + side + 3), tile.lines[0], fill=colour, font=_font(15))
@@ -233,6 +270,15 @@ def _draw_tile(
     )
     for number, line in enumerate(tile.lines[2:]):
         draw.text((x, y + side + 24 + 16 * number), line, fill=_FAINT, font=_font(12))
+
+
+def drawn_tile(tile: Tile, colour: tuple[int, int, int]) -> Image:
+    """The tile's picture with its outline."""
+    from PIL import Image as Images
+
+    picture = Images.fromarray(tile.pixels)
+    _outline(picture, tile.outline, colour)
+    return picture
 
 
 def _outline(

@@ -40,8 +40,8 @@ def matches_to_csv(matches: Sequence[Match]) -> str:
         writer.writerow(
             [
                 match.rank,
-                _cell(match.key.slide_id),
-                _cell(match.case_id),
+                safe_cell(match.key.slide_id),
+                safe_cell(match.case_id),
                 match.key.spec,
                 box.x,
                 box.y,
@@ -50,13 +50,13 @@ def matches_to_csv(matches: Sequence[Match]) -> str:
                 f"{match.mpp:g}",
                 f"{match.score:.6f}",
                 percentile,
-                *(_cell(match.metadata.get(name, "")) for name in extra),
+                *(safe_cell(match.metadata.get(name, "")) for name in extra),
             ]
         )
     return buffer.getvalue()
 
 
-def _cell(value: Any) -> Any:
+def safe_cell(value: Any) -> Any:
     """Text that starts like a formula would be run by a spreadsheet."""
     if isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r")):
         return "'" + value

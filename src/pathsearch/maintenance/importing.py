@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import time
 from collections.abc import Sequence
@@ -31,11 +30,13 @@ from pathsearch.maintenance.encoder_check import (
 )
 from pathsearch.maintenance.feature_files import read_vectors
 from pathsearch.maintenance.feature_plans import Given, Plan, plan
+from pathsearch.maintenance.feature_rows import note_on, refuse_others
 from pathsearch.maintenance.feature_slides import Task
+from pathsearch.maintenance.unbound import create_unbound, unbound_record
 from pathsearch.nouns import Encoder
 
 if TYPE_CHECKING:
-    from pathsearch.library import EncoderRecord, Library, SegmentRecord, SlideRecord, Writer
+    from pathsearch.library import Library, SegmentRecord, SlideRecord, Writer
 
 #: Facts of an imported segment: the files that it is from, and what they said.
 STAMP, ATTRIBUTES, DTYPE = "features", "features_attributes", "features_dtype"
@@ -333,7 +334,7 @@ class _Import:
             return Outcome(record.slide_id, "empty")
         known = self.live.get((record.slide_id, spec.name))
         if known is not None and known.key == writer.key_for(record, spec):
-            _refuse_others(library, known, ready)
+            refuse_others(library, known, ready)
         facts = {
             STAMP: self._stamp(ready.task),
             DTYPE: ready.head.dtype,
@@ -349,7 +350,7 @@ class _Import:
         if ready.thumbnail is not None:
             writer.save_thumbnail(record.slide_id, ready.thumbnail)
         self.resolutions.setdefault(spec.name, []).append(ready.cut.mpp / spec.mpp)
-        return Outcome(record.slide_id, "indexed", segment.rows, note=_note(ready, bad))
+        return Outcome(record.slide_id, "indexed", segment.rows, note=note_on(ready, bad))
 
     def _append(self, segment: Any, ready: Plan) -> int:
         """Write the rows in blocks; how many vectors could not be used."""
@@ -409,32 +410,6 @@ def _spread(tasks: Sequence[Task]) -> list[Task]:
     return [tasks[i] for i in [*first.tolist(), *rest]]
 
 
-def unbound_record(name: str, dim: int, spec: TileSpec) -> EncoderRecord:
-    """An encoder of which only its name and its vectors are known.
-
-    Its fingerprint is the sha256 of name and length, so that features of one encoder can be
-    added to later, and none of another name or length.
-    """
-    from pathsearch.library import EncoderRecord
-
-    fingerprint = hashlib.sha256(f"unbound\n{name}\n{dim}".encode()).hexdigest()
-    return EncoderRecord(
-        name=name,
-        dim=dim,
-        input_px=spec.size_px,
-        mpp_range=(spec.mpp, spec.mpp),
-        fingerprint=fingerprint,
-        storage="unbound",
-    )
-
-
-def create_unbound(path: Path, spec: TileSpec, record: EncoderRecord) -> Library:
-    """A new library without an encoder."""
-    from pathsearch.library import Library
-
-    return Library.create(path, specs=[spec], encoder=record)
-
-
 def _same_file(task: Task, record: SlideRecord) -> bool:
     """Whether a slide's file is as it was, or still missing."""
     source = task.source
@@ -442,37 +417,3 @@ def _same_file(task: Task, record: SlideRecord) -> bool:
         return True
     stamp = Stamp.of(source)
     return (record.file_size, record.file_mtime_ns) == (stamp.size, stamp.mtime_ns)
-
-
-def _refuse_others(library: Library, known: SegmentRecord, ready: Plan) -> None:
-    """FeaturesError where the slide has other patches of this very spec and content."""
-    held = library.read_segment(known)
-    if not _is_same(held.coords, held.vectors, ready):
-        raise FeaturesError(
-            f"{known.slide_id}: the library has other patches of it at {known.spec}; take them "
-            f"out with 'pathsearch remove' first, or import {ready.head.path.name} into another "
-            "library.",
-            slide_id=known.slide_id,
-        )
-
-
-def _is_same(coords: Any, vectors: Any, ready: Plan) -> bool:
-    if not np.array_equal(coords, ready.xy[ready.rows]):
-        return False
-    for first, block in read_vectors(ready.head):
-        rows = np.flatnonzero((ready.rows >= first) & (ready.rows < first + len(block)))
-        part = block[ready.rows[rows] - first].astype(np.float64)
-        unit = part / np.sqrt(np.einsum("ij,ij->i", part, part))[:, None]
-        if not np.array_equal(unit.astype(np.float32).astype(np.float16), vectors[rows]):
-            return False
-    return True
-
-
-def _note(ready: Plan, bad: int) -> str:
-    notes = []
-    twice = len(ready.xy) - len(ready.rows)
-    if twice:
-        notes.append(f"{twice} patches were in it twice: each was taken once.")
-    if bad:
-        notes.append(f"{bad} vectors are not finite or are zero, and were left out.")
-    return " ".join(notes)

@@ -14,6 +14,12 @@ PAGE = (Path(__file__).parents[3] / "docs" / "command-line.md").read_text(encodi
 COMMON = {"--json", "--verbose", "--help"}
 
 
+def parts(name):
+    """The command, and the commands below it where it is a group."""
+    command = cli.get_command(click.Context(cli), name)
+    return [command, *getattr(command, "commands", {}).values()]
+
+
 def block(name):
     """The synopsis of a command: its first line and the indented ones after it."""
     found = re.search(rf"^    pathsearch {name}\b.*(?:\n     +.*)*", PAGE, re.MULTILINE)
@@ -23,9 +29,9 @@ def block(name):
 
 @pytest.mark.parametrize("name", sorted(LazyGroup.homes))
 def test_every_option_is_named(name):
-    command = cli.get_command(click.Context(cli), name)
     options = {
         opt
+        for command in parts(name)
         for p in command.params
         if isinstance(p, click.Option)
         for opt in p.opts
@@ -38,9 +44,9 @@ def test_every_option_is_named(name):
 
 @pytest.mark.parametrize("name", sorted(LazyGroup.homes))
 def test_every_option_explains_itself(name):
-    command = cli.get_command(click.Context(cli), name)
-    assert command.help
     obvious = {"seed", "max_steps", "max_seconds", "kind", "train_seconds", "verbose"}
-    for param in command.params:
-        if isinstance(param, click.Option) and param.name not in obvious:
-            assert param.help, f"{name} --{param.name}"
+    for command in parts(name):
+        assert command.help
+        for param in command.params:
+            if isinstance(param, click.Option) and param.name not in obvious:
+                assert param.help, f"{command.name} --{param.name}"

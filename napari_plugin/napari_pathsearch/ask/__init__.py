@@ -1,0 +1,1 @@
+"""Asking: regions drawn on slides, the form, and the question they make."""

@@ -1,0 +1,1 @@
+"""Judging: verdicts as they happen, rounds, and one match after the other."""

@@ -1,0 +1,369 @@
+"""`pathsearch review`: what was kept of searches, and what comes of it."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from pathsearch.cli.leaving import check_words, leaving_options, write_files
+from pathsearch.cli.main import verbose_option
+from pathsearch.cli.output import json_option, print_json, print_table, say
+from pathsearch.errors import UsageError
+
+if TYPE_CHECKING:
+    from pathsearch.review import Replay, Review, Reviews
+
+_ID = click.argument("review", default="last", metavar="[ID]")
+_DEVICE = click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, mps.")
+
+
+@click.group("review")
+@click.argument("library", type=click.Path(path_type=Path), metavar="LIB")
+@verbose_option
+@click.pass_context
+def review_command(ctx: click.Context, library: Path) -> None:
+    """Look at what was kept of searches in LIB: verdicts, exports, repetitions.
+
+    ID is a review's id or the beginning of it; without, the one that changed last.
+    """
+    from pathsearch.library import Library
+    from pathsearch.review import Reviews
+
+    opened = ctx.with_resource(Library.open(library))
+    ctx.obj["reviews"] = ctx.with_resource(Reviews(opened))
+
+
+def _reviews() -> Reviews:
+    reviews: Reviews = click.get_current_context().obj["reviews"]
+    return reviews
+
+
+def _warn(reviews: Reviews) -> None:
+    for problem in reviews.problems:
+        say(f"Not read: {problem}")
+
+
+@review_command.command("list")
+@json_option
+def list_reviews(as_json: bool) -> int:
+    """All reviews, the one that changed last first."""
+    reviews = _reviews()
+    found = reviews.list()
+    _warn(reviews)
+    if as_json:
+        print_json([asdict(summary) for summary in found])
+        return 0
+    rows = [
+        (
+            s.review[:8],
+            s.changed[:16].replace("T", " "),
+            str(s.rounds),
+            str(s.matches),
+            f"{s.accepted}/{s.rejected}/{s.unsure}",
+            ", ".join(s.reviewers),
+            s.title,
+        )
+        for s in found
+    ]
+    if not rows:
+        say("No reviews yet: 'pathsearch query LIB --like ... --save' keeps one.")
+        return 0
+    head = ("id", "changed (UTC)", "rounds", "matches", "yes/no/unsure", "reviewers", "title")
+    print_table(head, rows, "llrrrll")
+    return 0
+
+
+@review_command.command("show")
+@_ID
+@json_option
+def show_review(review: str, as_json: bool) -> int:
+    """Rounds, verdicts and what they say in figures."""
+    from pathsearch.review.across import told_figures
+
+    reviews = _reviews()
+    found = reviews.get(review)
+    _warn(reviews)
+    figures = told_figures(found)
+    if as_json:
+        print_json(_review_json(found, figures))
+        return 0
+    said = found.current()
+    rows = []
+    for one in found.rounds:
+        for shown in one.matches:
+            m, verdict = shown.match, said.get(shown.match.key)
+            rows.append(
+                (
+                    f"{one.number}{'' if one.kind == 'ask' else ' ' + one.kind}",
+                    "control" if shown.control else str(m.rank),
+                    f"{m.score:.3f}",
+                    m.key.slide_id,
+                    f"{m.footprint.x},{m.footprint.y}",
+                    verdict.decision if verdict else "",
+                    verdict.label if verdict else "",
+                    verdict.note if verdict else "",
+                )
+            )
+    head = ("round", "rank", "score", "slide", "x,y", "verdict", "class", "note")
+    print_table(head, rows, "rrrl")
+    title = f" '{found.title}'" if found.title else ""
+    say(f"Review {found.review[:8]}{title}, begun {found.created[:10]} by {found.reviewer}.")
+    for name, value in figures:
+        say(f"{name}: {value}.")
+    return 0
+
+
+def _review_json(found: Review, figures: tuple[tuple[str, str], ...]) -> dict[str, Any]:
+    from pathsearch.search.answer import match_to_json
+    from pathsearch.search.questions import query_to_json
+
+    rounds = [
+        {
+            "round": one.number,
+            "kind": one.kind,
+            "at": one.at,
+            "reviewer": one.reviewer,
+            "encoder": one.encoder,
+            "fingerprint": one.fingerprint,
+            "segments": one.segments,
+            "recall": asdict(one.recall),
+            "query": query_to_json(one.query),
+            "matches": [match_to_json(s.match) | {"control": s.control} for s in one.matches],
+        }
+        for one in found.rounds
+    ]
+    return {
+        "review": found.review,
+        "title": found.title,
+        "created": found.created,
+        "rounds": rounds,
+        "verdicts": [asdict(verdict) for verdict in found.verdicts],
+        "figures": dict(figures),
+    }
+
+
+@review_command.command("judge")
+@_ID
+@click.option("--accept", default="", metavar="RANKS", help="Ranks of the round: 1,2,5-9.")
+@click.option("--reject", default="", metavar="RANKS", help="Likewise.")
+@click.option("--unsure", default="", metavar="RANKS", help="Likewise.")
+@click.option("--round", "number", type=click.IntRange(1), help="Round  [default: the last]")
+@click.option("--class", "label", default="", help="Class of these matches, in your words.")
+@click.option("--note", default="", help="A remark on these matches.")
+@click.option("--undo", is_flag=True, help="Take back your latest verdict.")
+@click.option("--reviewer", help="Your name; it is remembered.")
+def judge_matches(
+    review: str, number: int | None, label: str, note: str, undo: bool, **words: Any
+) -> int:
+    """Accept, reject, or leave open matches of a round, by their ranks."""
+    from pathsearch.review import set_reviewer_name
+
+    reviews = _reviews()
+    if words["reviewer"] is not None:
+        set_reviewer_name(words["reviewer"])
+        reviews.reviewer = words["reviewer"]
+    found = reviews.get(review)
+    if undo:
+        gone = reviews.undo(found.review)
+        say(f"Taken back: {gone.decision} of {gone.key.slide_id}." if gone else "Nothing to undo.")
+        return 0
+    last = found.rounds[-1] if number is None else _round(found, number)
+    ranks = {s.match.rank: s.match.key for s in last.matches if not s.control}
+    count = 0
+    for decision in ("accept", "reject", "unsure"):
+        keys = [_key(ranks, rank) for rank in _ranks(words[decision])]
+        if keys:
+            count += len(reviews.judge(found.review, keys, decision, label=label, note=note))
+    if not count:
+        raise UsageError("give --accept, --reject or --unsure with ranks, e.g. --accept 1,2,5-9.")
+    word = "verdict" if count == 1 else "verdicts"
+    say(f"{count} {word} kept in review {found.review[:8]}, round {last.number}.")
+    return 0
+
+
+def _round(found: Review, number: int) -> Any:
+    for one in found.rounds:
+        if one.number == number:
+            return one
+    raise UsageError(f"round {number}: this review has rounds 1 to {len(found.rounds)}.")
+
+
+def _ranks(text: str) -> list[int]:
+    found: list[int] = []
+    for part in filter(None, text.replace(" ", "").split(",")):
+        first, dash, last = part.partition("-")
+        if not first.isdecimal() or (dash and not last.isdecimal()):
+            raise UsageError(f"'{part}': ranks are written 1,2,5-9.")
+        found += range(int(first), int(last if dash else first) + 1)
+    return found
+
+
+def _key(ranks: dict[int, Any], rank: int) -> Any:
+    if rank not in ranks:
+        raise UsageError(f"rank {rank}: the round has ranks {min(ranks)} to {max(ranks)}.")
+    return ranks[rank]
+
+
+@review_command.command("export")
+@_ID
+@leaving_options
+@click.option("--round", "number", type=int, default=0, help="Only this round  [default: all]")
+@click.option("--only", type=click.Choice(["accept", "reject", "unsure"]), help="One verdict only.")
+@click.option("--by", "who", help="Verdicts of this reviewer only.")
+@click.option("--controls", is_flag=True, help="Also the random controls of blinded judging.")
+@click.option("--slides", is_flag=True, help="Also how much of each slide looks like it (--html).")
+@_DEVICE
+@json_option
+def export_review(
+    review: str, number: int, only: str | None, who: str | None, as_json: bool, **words: Any
+) -> int:
+    """Write a review as a page, tables, QuPath annotations, pictures or a contact sheet."""
+    from dataclasses import replace
+
+    from pathsearch.export.dossier import of_review
+    from pathsearch.review.across import told_figures
+
+    check_words(words)
+    reviews = _reviews()
+    found = reviews.get(review)
+    if number:
+        _round(found, number)
+    dossier = of_review(
+        reviews.library, found, number=number, reviewer=who, controls=words["controls"]
+    )
+    dossier = replace(dossier, figures=told_figures(found))
+    if only:
+        dossier = replace(dossier, items=tuple(i for i in dossier.items if i.decision == only))
+    if words["slides"]:
+        from pathsearch.review.across import across_slides
+        from pathsearch.search import Searcher
+
+        searcher = Searcher(reviews.library, device=words["device"])
+        across = across_slides(searcher, found.refined(), review=found)
+        dossier = replace(dossier, shares=across.shares, threshold_told=across.told)
+    written = write_files(reviews.library, dossier, words, reviews, found.review)
+    if as_json:
+        print_json({"review": found.review, "items": len(dossier.items), "written": written})
+    return 0
+
+
+@review_command.command("replay")
+@_ID
+@click.option("--round", "number", type=int, default=0, help="Round  [default: the last whole one]")
+@click.option("--on", "other", type=click.Path(path_type=Path), help="Ask another library instead.")
+@click.option("--save", is_flag=True, help="Keep the new answer as a round.")
+@_DEVICE
+@json_option
+def replay_review(
+    review: str, number: int, other: Path | None, save: bool, device: str, as_json: bool
+) -> int:
+    """Ask a stored question again; say what differs, and why."""
+    from pathsearch.library import Library
+    from pathsearch.review import replay
+    from pathsearch.search import Searcher
+
+    if save and other is not None:
+        raise UsageError("--save keeps answers of the review's own library: leave out --on.")
+    reviews = _reviews()
+    library = reviews.library
+    if other is not None:
+        library = click.get_current_context().with_resource(Library.open(other))
+    found = replay(reviews, Searcher(library, device=device), review, number=number, record=save)
+    if as_json:
+        print_json(_replay_json(found))
+    else:
+        _print_replay(found)
+    return 0
+
+
+def _replay_json(found: Replay) -> dict[str, Any]:
+    from pathsearch.search.answer import match_to_json
+
+    return {
+        "round": found.round.number,
+        "same": found.same,
+        "reasons": list(found.reasons),
+        "gone": [match_to_json(m) | {"why": why} for m, why in found.gone],
+        "came": [match_to_json(m) | {"why": why} for m, why in found.came],
+        "moved": [
+            {"before": match_to_json(old), "now": match_to_json(new)} for old, new in found.moved
+        ],
+        "answer": found.answer.to_json(),
+    }
+
+
+def _print_replay(found: Replay) -> None:
+    rows = [_row("gone", m, "", why) for m, why in found.gone]
+    rows += [_row("new", m, m.rank, why) for m, why in found.came]
+    rows += [
+        _row("moved", old, new.rank, f"score {old.score:.3f} then, {new.score:.3f} now")
+        for old, new in found.moved
+    ]
+    if rows:
+        print_table(("", "then", "now", "slide", "x,y", "why"), rows, "lrrll")
+    kept = len(found.answer.matches) - len(found.came)
+    when = found.round.at[:10]
+    if found.same:
+        say(f"Round {found.round.number} of {when}: the same {kept} matches in the same order.")
+    else:
+        say(
+            f"Round {found.round.number} of {when}: {kept} of "
+            f"{len(found.round.matches)} matches are still found, {len(found.came)} are new."
+        )
+    for reason in found.reasons:
+        say(reason)
+
+
+def _row(what: str, match: Any, now: Any, why: str) -> tuple[str, ...]:
+    place = f"{match.footprint.x},{match.footprint.y}"
+    then = "" if what == "new" else str(match.rank)
+    return (what, then, str(now), match.key.slide_id, place, why)
+
+
+@review_command.command("new")
+@_ID
+@click.option("-k", type=click.IntRange(1, 100_000), help="Matches wanted  [default: as before]")
+@click.option("--peek", is_flag=True, help="Do not remember that they were looked at.")
+@_DEVICE
+@json_option
+def new_matches(review: str, k: int | None, peek: bool, device: str, as_json: bool) -> int:
+    """Matches from slides that came in since it was last looked at, the question refined."""
+    from pathsearch.cli.query import print_answer
+    from pathsearch.review import find_new
+    from pathsearch.search import Searcher
+
+    reviews = _reviews()
+    searcher = Searcher(reviews.library, device=device)
+    found = find_new(reviews, searcher, review, k=k, record=not peek)
+    if as_json:
+        answer = found.answer.to_json() if found.answer else None
+        print_json({"slides": list(found.slides), "answer": answer})
+    elif found.answer is None:
+        say("No slides came in since it was last looked at.")
+    else:
+        print_answer(found.answer)
+        say(f"{len(found.slides)} slides came in since it was last looked at.")
+    return 0
+
+
+@review_command.command("log")
+@json_option
+def log_of_exports(as_json: bool) -> int:
+    """What left the library: when, by whom, where to, pseudonymised or not."""
+    found = _reviews().exports()
+    if as_json:
+        print_json([asdict(line) for line in found])
+        return 0
+    rows = [
+        (e.at[:16].replace("T", " "), e.reviewer, e.what, str(e.items),
+         "yes" if e.pseudonymised else "", e.review[:8], e.target)
+        for e in found
+    ]  # fmt: skip
+    if rows:
+        head = ("at (UTC)", "by", "what", "items", "pseudonyms", "review", "target")
+        print_table(head, rows, "lllrlll")
+    say(f"{len(found)} exports.")
+    return 0
