@@ -7,15 +7,17 @@ from pathlib import Path
 
 import numpy as np
 
-_SHORT, _LONG8, _RATIONAL = 3, 16, 5
+_SHORT, _LONG, _RATIONAL, _LONG8 = 3, 4, 5, 16
 _TILE = 256
 
 
-def write_repeated_tile(path: Path, side: int, *, mpp: float = 0.25, seed: int = 0) -> Path:
-    """Write a BigTIFF of `side` x `side` pixels, one level, 256 px JPEG tiles, all the same.
+def write_repeated_tile(
+    path: Path, side: int, *, mpp: float = 0.25, seed: int = 0, downsamples: tuple[int, ...] = (1,)
+) -> Path:
+    """Write a BigTIFF of `side` x `side` pixels, 256 px JPEG tiles, all the same.
 
-    Layout after the TIFF 6.0 and BigTIFF specifications: header, directory, the values that do
-    not fit into it, the tile.
+    Layout after the TIFF 6.0 and BigTIFF specifications: header; for each level a directory and
+    the values that do not fit into it; the tile.
 
     Parameters
     ----------
@@ -26,11 +28,33 @@ def write_repeated_tile(path: Path, side: int, *, mpp: float = 0.25, seed: int =
         µm per pixel.
     seed : int
         Of the tile's texture.
+    downsamples : tuple of int
+        Of the levels, finest first.
     """
     tile = _jpeg_tile(seed)
+    sides = [-(-side // downsample) for downsample in downsamples]
+    lengths = [_directory(s, mpp * side / s, len(tile), 0, 0, 0, reduced=False) for s in sides]
+    tile_at = 16 + sum(len(part) for part in lengths)
+    content, start = b"", 16
+    for number, (s, length) in enumerate(zip(sides, lengths, strict=True)):
+        following = start + len(length) if number + 1 < len(sides) else 0
+        content += _directory(
+            s, mpp * side / s, len(tile), start, tile_at, following, reduced=number > 0
+        )
+        start += len(length)
+    header = struct.pack("<2sHHHQ", b"II", 43, 8, 0, 16)
+    path.write_bytes(header + content + tile)
+    return path
+
+
+def _directory(
+    side: int, mpp: float, length: int, start: int, tile_at: int, following: int, *, reduced: bool
+) -> bytes:
+    """A level's directory with its values, for its place in the file."""
     count = (-(-side // _TILE)) ** 2
     pixels_per_cm = struct.pack("<II", round(1e4 / mpp), 1)
     fields: list[tuple[int, int, int, bytes]] = [
+        (254, _LONG, 1, struct.pack("<I", int(reduced))),  # 1: a reduced level of the first
         (256, _LONG8, 1, struct.pack("<Q", side)),
         (257, _LONG8, 1, struct.pack("<Q", side)),
         (258, _SHORT, 3, struct.pack("<HHH", 8, 8, 8)),
@@ -43,25 +67,21 @@ def write_repeated_tile(path: Path, side: int, *, mpp: float = 0.25, seed: int =
         (296, _SHORT, 1, struct.pack("<H", 3)),  # centimetre
         (322, _SHORT, 1, struct.pack("<H", _TILE)),
         (323, _SHORT, 1, struct.pack("<H", _TILE)),
-        (324, _LONG8, count, b""),  # offsets, filled in below
-        (325, _LONG8, count, np.full(count, len(tile), "<u8").tobytes()),
+        (324, _LONG8, count, np.full(count, tile_at, "<u8").tobytes()),
+        (325, _LONG8, count, np.full(count, length, "<u8").tobytes()),
         (530, _SHORT, 2, struct.pack("<HH", 2, 2)),
     ]
-    outside = 16 + 8 + 20 * len(fields) + 8
-    sizes = {tag: 8 * count if tag == 324 else len(value) for tag, _, _, value in fields}
-    tile_at = outside + sum(size for size in sizes.values() if size > 8)
+    outside = start + 8 + 20 * len(fields) + 8
     directory, values = b"", b""
     for tag, kind, number, given in fields:
-        value = np.full(count, tile_at, "<u8").tobytes() if tag == 324 else given
+        value = given
         if len(value) > 8:
             place = struct.pack("<Q", outside + len(values))
             values += value
         else:
             place = value.ljust(8, b"\0")
         directory += struct.pack("<HHQ", tag, kind, number) + place
-    header = struct.pack("<2sHHHQ", b"II", 43, 8, 0, 16) + struct.pack("<Q", len(fields))
-    path.write_bytes(header + directory + struct.pack("<Q", 0) + values + tile)
-    return path
+    return struct.pack("<Q", len(fields)) + directory + struct.pack("<Q", following) + values
 
 
 def _jpeg_tile(seed: int) -> bytes:

@@ -16,7 +16,8 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_pathsearch.index_run import IndexRun, Order, time_in_words
+from napari_pathsearch.command_run import CommandRun
+from napari_pathsearch.index_run import Order, time_in_words
 
 if TYPE_CHECKING:
     from napari_pathsearch.session import Session
@@ -37,7 +38,8 @@ class IndexBar(QWidget):
     def __init__(self, session: Session, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._session = session
-        self.run: IndexRun | None = None
+        self.run: CommandRun | None = None
+        self.order: Order | None = None
         self._expected = 0
         self._before = 0
         self._began = 0.0
@@ -79,7 +81,8 @@ class IndexBar(QWidget):
         self._expected = expected
         self._before = self._settled() if self._is_open(order.library) else 0
         self._began = time.monotonic()
-        self.run = IndexRun(order, parent=self)
+        self.order = order
+        self.run = CommandRun(order.words(), self)
         self.run.finished.connect(self._finished)
         self.run.stopped.connect(self._stopped)
         self.run.failed.connect(self._failed)
@@ -105,8 +108,8 @@ class IndexBar(QWidget):
         return len(self._session.slides)
 
     def _open_when_there(self) -> None:
-        assert self.run is not None
-        path = self.run.order.library
+        assert self.order is not None
+        path = self.order.library
         if self._is_open(path):
             self._look.stop()
         elif (path / "catalog.db").exists() and not self._session.running:
@@ -115,8 +118,8 @@ class IndexBar(QWidget):
     def _show(self) -> None:
         if not self.running:
             return
-        assert self.run is not None
-        done = self._settled() - self._before if self._is_open(self.run.order.library) else 0
+        assert self.order is not None
+        done = self._settled() - self._before if self._is_open(self.order.library) else 0
         self._progress.setRange(0, self._expected)  # without a number: it only moves
         self._progress.setValue(min(done, self._expected))
         words = f"Indexing: {done:,}"
@@ -130,13 +133,14 @@ class IndexBar(QWidget):
 
     def _pressed(self) -> None:
         assert self.run is not None
+        assert self.order is not None
         if self.running:
             self.button.setEnabled(False)
             self.label.setText("Pausing …")
             self.run.stop()
         else:
             done = self._settled() - self._before
-            self.begin(self.run.order, max(0, self._expected - done))
+            self.begin(self.order, max(0, self._expected - done))
 
     def _stopped(self) -> None:
         self._look.stop()
@@ -159,10 +163,10 @@ class IndexBar(QWidget):
         self._session.say(line, details, "error")
 
     def _settle(self) -> None:
-        assert self.run is not None
+        assert self.order is not None
         self._look.stop()
         self.hide()
-        path = self.run.order.library
+        path = self.order.library
         if self._is_open(path):
             self._session.look_for_changes()
         elif (path / "catalog.db").exists():

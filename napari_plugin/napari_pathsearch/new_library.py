@@ -22,7 +22,8 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_pathsearch.index_run import IndexRun, Order, plan_in_words
+from napari_pathsearch.command_run import CommandRun
+from napari_pathsearch.index_run import Order, plan_in_words
 from napari_pathsearch.words import magnification, mpp_of_power
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ class LibraryDialog(QDialog):
         super().__init__(parent)
         self._library = library
         self._plan: dict[str, Any] | None = None
-        self._run: IndexRun | None = None
+        self._run: CommandRun | None = None
         self.setWindowTitle(
             "New library" if library is None else f"Add slides to {library.path.name}"
         )
@@ -170,7 +171,7 @@ class LibraryDialog(QDialog):
             return
         self.look.setEnabled(False)
         self.answer.setText("Opening every slide, and measuring how fast this machine is …")
-        self._run = IndexRun(order, plan=True, parent=self)
+        self._run = CommandRun([*order.words(), "--plan"], self)
         self._run.finished.connect(self._looked)
         self._run.failed.connect(lambda line, _: self._said(f"✕ {line}"))
         self._run.start()

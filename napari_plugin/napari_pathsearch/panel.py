@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,6 +13,8 @@ from qtpy.QtWidgets import (
     QCheckBox,
     QFileDialog,
     QGridLayout,
+    QHBoxLayout,
+    QInputDialog,
     QMainWindow,
     QPushButton,
     QTabWidget,
@@ -26,6 +29,7 @@ from napari_pathsearch.new_library import LibraryDialog
 from napari_pathsearch.session import Session, session_of
 from napari_pathsearch.slide_list import SlideList
 from napari_pathsearch.zoom import ZoomBar
+from pathsearch.config import SANE_MPP
 
 if TYPE_CHECKING:
     import napari
@@ -69,13 +73,19 @@ class Panel(QWidget):
         layout = QVBoxLayout(self)
         layout.addLayout(self._buttons())
         layout.addWidget(self.tabs, 1)
-        layout.addWidget(ZoomBar(self.session, self))
-        layout.addWidget(self._hide)
+        zoom = ZoomBar(self.session, self)
+        layout.addWidget(zoom)
+        below = QHBoxLayout()
+        below.addWidget(self._hide)
+        below.addStretch(1)
+        below.addWidget(zoom.label)
+        layout.addLayout(below)
         layout.addWidget(self.index_bar)
         layout.addWidget(self.messages)
         self._hide.toggled.connect(partial(setattr, self.session, "hide_names"))
         self.session.names_hidden.connect(self._hide.setChecked)
         napari_viewer.bind_key("Alt-H", lambda _: self._hide.toggle(), overwrite=True)
+        self.session.mpp_missing.connect(self.ask_mpp)
         self.slides.chosen.connect(self.session.open_slide)
         self.session.library_changed.connect(self._library_changed)
         self._library_changed()
@@ -149,6 +159,23 @@ class Panel(QWidget):
             return dialog
         dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         dialog.ordered.connect(self.index_bar.begin)
+        dialog.open()
+        return dialog
+
+    def ask_mpp(self, slide: str, again: Callable[[float], None]) -> QInputDialog:
+        """Ask for the resolution that a slide's file does not say."""
+        dialog = QInputDialog(self)
+        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        dialog.setWindowTitle("Resolution")
+        dialog.setInputMode(QInputDialog.InputMode.DoubleInput)
+        dialog.setDoubleDecimals(4)
+        dialog.setDoubleRange(*SANE_MPP)
+        dialog.setDoubleValue(0.25)
+        dialog.setLabelText(
+            f"{self.session.name_of(slide)} does not say how many µm a pixel is.\n"
+            "40x scanners make about 0.25, 20x scanners about 0.5:"
+        )
+        dialog.doubleValueSelected.connect(again)
         dialog.open()
         return dialog
 

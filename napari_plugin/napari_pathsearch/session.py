@@ -70,6 +70,9 @@ class Session(QObject):
     active_changed = Signal(str)
     #: Names and case numbers are hidden, or shown again.
     names_hidden = Signal(bool)
+    #: A slide does not say its resolution: its name, and a function that opens it with the
+    #: µm per pixel that it is given.
+    mpp_missing = Signal(str, object)
     #: The viewer closes: end what you started.
     closing = Signal()
     #: A `Message` for the user.
@@ -123,10 +126,19 @@ class Session(QObject):
 
     def say(self, what: str | BaseException, details: str = "", kind: Kind = "info") -> None:
         """Tell the user a line, or an error as a line with what to do."""
-        if isinstance(what, BaseException):
-            self.said.emit(message_of(what))
-        else:
-            self.said.emit(Message(what, details, kind))
+        message = message_of(what) if isinstance(what, BaseException) else None
+        message = message or Message(what if isinstance(what, str) else "", details, kind)
+        if self._hidden:
+            message = Message(self._without_names(what, message.line), "", message.kind)
+        self.said.emit(message)
+
+    def _without_names(self, what: object, line: str) -> str:
+        """A line as it may be seen while names are hidden; details name files throughout."""
+        fields = getattr(what, "fields", {})
+        for name in (str(fields.get("path", "")), str(fields.get("slide_id", ""))):
+            if name:
+                line = line.replace(name, self.name_of(name))
+        return line
 
     # ------------------------------------------------------------------- library
 

@@ -11,6 +11,7 @@ from qtpy.QtCore import QObject, QTimer, Signal
 
 from napari_pathsearch.frames import Frame
 from napari_pathsearch.opened import OPENED, TAG, OpenedSlide, open_file, open_record
+from pathsearch.errors import MppMissingError
 
 if TYPE_CHECKING:
     from napari.layers import Image, Layer
@@ -104,8 +105,14 @@ class ShownSlides(QObject):
         self._opening.pop(name, None)
 
     def _refused(self, name: str, error: Exception) -> None:
-        self._opening.pop(name, None)
+        waiting = self._opening.pop(name, [])
         self._session.say(error)
+        if isinstance(error, MppMissingError):
+
+            def again(mpp: float) -> None:
+                self.open(name, waiting[0] if waiting else None, mpp)
+
+            self._session.mpp_missing.emit(name, again)
 
     def _add(self, opened: OpenedSlide) -> None:
         first = not self.by_name

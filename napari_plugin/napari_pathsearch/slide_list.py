@@ -39,11 +39,11 @@ class _Delegate(QStyledItemDelegate):
 
     def sizeHint(  # noqa: N802
         self,
-        option: QStyleOptionViewItem,
+        option: QStyleOptionViewItem,  # noqa: ARG002
         index: QModelIndex,  # noqa: ARG002
     ) -> QSize:
         """Qt's: a row is as high as a thumbnail."""
-        return QSize(max(160, option.rect.width()), THUMBNAIL + 2 * _GAP)
+        return QSize(160, THUMBNAIL + 2 * _GAP)
 
     def paint(self, painter: QPainter, option: QStyleOptionViewItem, index: QModelIndex) -> None:
         """Qt's."""
@@ -127,6 +127,7 @@ class SlideList(QWidget):
         self.view = QListView(self)
         self.view.setModel(self.model)
         self.view.setItemDelegate(_Delegate(self.view))
+        self.view.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.view.setUniformItemSizes(True)
         self.view.setVerticalScrollMode(QAbstractItemView.ScrollMode.ScrollPerPixel)
         self.view.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)

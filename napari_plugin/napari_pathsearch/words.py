@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from typing import Literal
 
 from pathsearch.errors import (
-    EncoderError,
-    LibraryFormatError,
     LibraryLockedError,
     LibraryNotFoundError,
     MppMissingError,
@@ -63,8 +61,8 @@ def _line(error: PathsearchError) -> str:
         return f"Another program is writing to this library; try again later. {said}"
     if isinstance(error, LibraryNotFoundError):
         return f"There is no library there: {said}"
-    if isinstance(error, LibraryFormatError | MppMissingError | EncoderError):
-        return said
+    if isinstance(error, MppMissingError):
+        return "This file does not say how many µm a pixel is: enter it in the window that opens."
     return said
 
 

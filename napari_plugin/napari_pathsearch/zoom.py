@@ -25,6 +25,11 @@ class ZoomBar(QWidget):
     ----------
     session : Session
     parent : QWidget, optional
+
+    Attributes
+    ----------
+    label : QLabel
+        The present magnification; the panel puts it where there is room.
     """
 
     def __init__(self, session: Session, parent: QWidget | None = None) -> None:
@@ -46,7 +51,6 @@ class ZoomBar(QWidget):
         self.label = QLabel("", self)
         self.label.setToolTip("How large the tissue is on this screen: µm a screen pixel")
         layout.addStretch(1)
-        layout.addWidget(self.label)
         viewer.scene.camera.events.zoom.connect(self._show)
         session.active_changed.connect(self._show)
         self._show()

@@ -76,7 +76,7 @@ def library(slides_dir, tmp_path_factory):
     from pathsearch.encoders import DEFAULT, load_encoder
     from pathsearch.indexing import find_sources, index_slides
     from pathsearch.indexing.manifest import read_manifest
-    from pathsearch.indexing.run import open_or_create
+    from pathsearch.indexing.target import open_or_create
 
     path = tmp_path_factory.mktemp("libraries") / "small.pathsearch"
     encoder, settings = load_encoder(DEFAULT, device="cpu"), IndexSettings()

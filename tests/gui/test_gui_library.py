@@ -94,6 +94,8 @@ def test_zoom_keys_are_objectives(panel, session, viewer, library, until):
 def test_slides_that_are_gone_are_still_listed_and_found_again(
     panel, session, copied, until, monkeypatch, qtbot, slides_dir
 ):
+    # Where the slides are is remembered in the user's own settings: here the test's
+    monkeypatch.setenv("PATHSEARCH_CONFIG_DIR", str(copied.parent))
     # The library knows where its slides were when it was made: hide that place
     from pathsearch.library import Library
 
@@ -199,3 +201,44 @@ def test_closing_in_mid_read_waits_for_nobody(qapp, library, slides_dir, until, 
     go_on.set()
     assert session.running == 0
     assert os.environ["NAPARI_CONFIG"]
+
+
+def test_a_file_without_resolution_asks_for_it(panel, session, until, tmp_path):
+    from qtpy.QtWidgets import QInputDialog
+
+    from pathsearch.testing import make_slide
+
+    path = tmp_path / "silent.tiff"
+    make_slide(path, size=(900, 700), mpp=0.5, stated_mpp=None)
+    session.open_slide(path)
+    until(lambda: panel.findChildren(QInputDialog))
+    assert "enter it" in session.heard[-1].line
+    (dialog,) = panel.findChildren(QInputDialog)
+    dialog.setDoubleValue(0.4)
+    dialog.accept()
+    until(lambda: session.active == str(path))
+    assert session.layer_of(str(path)).scale[0] == pytest.approx(0.4)
+
+
+def test_napari_opens_slides_and_libraries_by_itself(
+    session, viewer, library, slides_dir, until, tmp_path
+):
+    from napari_pathsearch.reader import get_reader
+
+    other = tmp_path / "notes.tif"
+    other.write_text("no slide")
+    assert get_reader(str(other)) is None
+    assert get_reader(str(slides_dir)) is None
+    assert viewer.open(str(library), plugin="napari-pathsearch") == []
+    until(lambda: session.library is not None)
+    viewer.open(str(slides_dir / "a.tiff"), plugin="napari-pathsearch")
+    until(lambda: session.active == "a.tiff")  # known by its id: it is a slide of the library
+
+
+def test_the_demo_library_opens_where_it_was_made(panel, session, library, until, tmp_path):
+    from napari_pathsearch.samples import open_demo
+
+    shutil.copytree(library, tmp_path / "demo.pathsearch")
+    open_demo(panel, tmp_path)
+    until(lambda: session.library is not None)
+    assert session.library.path == tmp_path / "demo.pathsearch"

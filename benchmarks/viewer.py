@@ -1,0 +1,211 @@
+"""The viewer's stalls: how long the window does not answer, beside a layer held in memory.
+
+    xvfb-run -a -s "-screen 0 1600x1000x24 +extension GLX" \
+        python -m benchmarks.viewer [--patches 1000000] [--seconds 8]
+
+A heartbeat asks for its turn in the event loop every millisecond; the gap between two turns is a
+stall. Each gesture pans by 40 screen pixels 60 times a second. "in memory" is the same gesture
+over a napari image of NumPy arrays with the same levels, in the same window: what is left of
+the difference is ours. Without a GPU (Xvfb draws in software) the gaps are mostly drawing.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import tempfile
+import time
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+from benchmarks.big_slide import write_repeated_tile
+from benchmarks.screenshots import Stage
+
+SIDE, MPP = 100_000, 0.25
+#: Of the layer in memory: the pan stays inside it.
+MEMORY_SIDE = 12_288
+STEP_PX, STEP_MS = 40, 16
+
+
+class Heartbeat:
+    """Gaps between turns in the event loop, seconds."""
+
+    def __init__(self) -> None:
+        from qtpy.QtCore import QTimer
+
+        self.gaps: list[float] = []
+        self._last = 0.0
+        self._timer = QTimer()
+        self._timer.setInterval(1)
+        self._timer.timeout.connect(self._beat)
+
+    def __enter__(self) -> Self:
+        self._last = time.perf_counter()
+        self._timer.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._timer.stop()
+
+    def _beat(self) -> None:
+        now = time.perf_counter()
+        self.gaps.append(now - self._last)
+        self._last = now
+
+    def row(self, name: str) -> str:
+        """Median, 99th percentile and longest of the gaps beyond 5 ms (the rest is idling)."""
+        gaps = 1000 * np.array([gap for gap in self.gaps if gap > 0.005] or [0.0])
+        p50, p99 = np.percentile(gaps, (50, 99))
+        return f"{name:<44}{len(gaps):>7}{p50:>9.0f}{p99:>9.0f}{gaps.max():>9.0f}"
+
+
+def spin(seconds: float) -> None:
+    """Run Qt's own event loop, as an application does."""
+    from qtpy.QtCore import QEventLoop, QTimer
+
+    loop = QEventLoop()
+    QTimer.singleShot(int(seconds * 1000), loop.quit)
+    loop.exec()
+
+
+def pan(stage: Stage, centre: tuple[float, float], seconds: float) -> Heartbeat:
+    """Pan there and back around a centre (world, µm), at 20x."""
+    from qtpy.QtCore import QTimer
+
+    camera = stage.viewer.scene.camera
+    camera.center, camera.zoom = centre, 2.0
+    spin(1.0)
+    step = STEP_PX / camera.zoom
+    moves = 0
+
+    def move() -> None:
+        nonlocal moves
+        moves += 1
+        # A square spiral's side: new tissue all the time, within 1,000 µm of the centre
+        turn, phase = divmod(moves, 50)
+        sign = 1 if turn % 2 == 0 else -1
+        row, column = camera.center[-2:]
+        camera.center = (row + step * 0.2, column + sign * step) if phase else (row, column)
+
+    timer = QTimer()
+    timer.setInterval(STEP_MS)
+    timer.timeout.connect(move)
+    with Heartbeat() as heartbeat:
+        timer.start()
+        spin(seconds)
+        timer.stop()
+    return heartbeat
+
+
+def memory_layer(stage: Stage) -> Any:
+    """A pyramid of NumPy arrays, levels a factor of two apart, as ours are shown."""
+    rng = np.random.default_rng(0)
+    tile = rng.integers(120, 230, (512, 512, 3), dtype=np.uint8)
+    levels = [np.tile(tile, (MEMORY_SIDE // 512, MEMORY_SIDE // 512, 1))]
+    while levels[-1].shape[0] > 2000:
+        levels.append(np.ascontiguousarray(levels[-1][::2, ::2]))
+    return stage.viewer.add_image(
+        levels,
+        rgb=True,
+        multiscale=True,
+        scale=(MPP, MPP),
+        units=("um", "um"),
+        interpolation2d="linear",
+    )
+
+
+def search_rows(stage: Stage, folder: Path, patches: int, seconds: float) -> list[str]:
+    """Stalls while a library of drawn vectors is searched without a pause."""
+    from benchmarks.search import FixedEncoder, _mixture, make_library
+
+    from pathsearch.library import Library
+    from pathsearch.nouns import Query, Vector
+    from pathsearch.search import Searcher, rebuild_index
+
+    mixture, _ = _mixture("")
+    made: Any = make_library(folder / "big.pathsearch", mixture, patches)
+    with made, made.writer() as writer:
+        rebuild_index(made, writer, next(iter(made.specs)))
+    with Library.open(folder / "big.pathsearch") as library:
+        encoder: Any = FixedEncoder(library)
+        searcher = Searcher(library, encoder)
+        queries = [Vector(tuple(q.tolist())) for q in mixture.draw(200, seed=7)]
+        searcher.search(Query((queries[0],)))  # opened once, as the viewer does
+        asked = 0
+        going = True
+
+        def ask(_: object) -> None:
+            nonlocal asked
+            searcher.search(Query((queries[asked % len(queries)],), k=20))
+            asked += 1
+
+        def again(_: object = None) -> None:
+            if going:
+                stage.session.run(ask, lane="search", done=again)
+
+        again()
+        heartbeat = pan(stage, (MEMORY_SIDE * MPP / 2,) * 2, seconds)
+        going = False
+        stage.until(lambda: not stage.session.running)
+        rate = asked / seconds
+    return [heartbeat.row(f"in memory, searching {patches:,} ({rate:.0f}/s)")]
+
+
+def first_picture(stage: Stage, library: Path) -> str:
+    """Seconds from opening a library to its list, and to a slide's first picture."""
+    began = time.perf_counter()
+    stage.library = library
+    stage.open_library()
+    listed = time.perf_counter() - began
+    name = stage.open_slide("")
+    layer = stage.session.layer_of(name)
+    stage.until(lambda: layer.loaded)
+    shown = time.perf_counter() - began
+    return f"library listed {listed:.2f} s, first picture {shown:.2f} s"
+
+
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--patches", type=int, default=1_000_000)
+    parser.add_argument("--seconds", type=float, default=8.0, help="Of each gesture.")
+    parser.add_argument("--library", type=Path, help="To open; by default a small one is made.")
+    words = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="bench-viewer-") as name:
+        folder = Path(name)
+        os.environ["NAPARI_CONFIG"] = str(folder / "napari.yaml")
+        os.environ["PATHSEARCH_CONFIG_DIR"] = name
+        _measure(folder, words.patches, words.seconds, words.library)
+
+
+def _measure(folder: Path, patches: int, seconds: float, library: Path | None) -> None:
+    from benchmarks.screenshots import make_library as small_library
+
+    slide = write_repeated_tile(folder / "big.tiff", SIDE, mpp=MPP, downsamples=(1, 4, 16, 64))
+    stage = Stage(library or small_library("", folder))
+    print(f"load average {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores; ms")
+    print(f"{'gesture':<44}{'gaps':>7}{'p50':>9}{'p99':>9}{'longest':>9}")
+    layer = memory_layer(stage)
+    middle = (MEMORY_SIDE * MPP / 2,) * 2
+    print(pan(stage, middle, seconds).row("in memory, panning"), flush=True)
+    layer.visible = False
+    began = time.perf_counter()
+    stage.session.open_slide(slide)
+    stage.until(lambda: stage.session.active)
+    opened = time.perf_counter() - began
+    print(pan(stage, (SIDE * MPP / 2,) * 2, seconds).row(f"slide of {SIDE:,} x {SIDE:,}, panning"))
+    stage.viewer.layers.remove(stage.session.layer_of(str(slide)))
+    layer.visible = True
+    print(pan(stage, middle, seconds).row("in memory, panning, again"), flush=True)
+    for row in search_rows(stage, folder, patches, seconds):
+        print(row, flush=True)
+    stage.viewer.layers.clear()
+    print(f"{SIDE:,} x {SIDE:,} slide open after {opened:.2f} s")
+    print(first_picture(stage, stage.library))
+    stage.session.close()
+    stage.viewer.close()
+
+
+if __name__ == "__main__":
+    main()
