@@ -109,7 +109,11 @@ def _index_words(facts: Mapping[str, str | int | float]) -> str:
 
 @click.command("verify")
 @_LIBRARY
-@click.option("--deep", is_flag=True, help="Also read all arrays and compare their digests.")
+@click.option(
+    "--deep",
+    is_flag=True,
+    help="Also compare the sha256 of every index file, and encode a sample of patches again.",
+)
 @click.option("--repair", "mend", is_flag=True, help="Take out what is damaged, sweep left-overs.")
 @json_option
 @verbose_option
@@ -118,6 +122,8 @@ def verify_command(library: Path, deep: bool, mend: bool, as_json: bool) -> int:
 
     Exit status 1 where something is wrong. Left-overs of a killed run are notes, not faults.
     """
+    from pathsearch.library import Library, Problem
+
     actions: tuple[str, ...] = ()
     if mend:
         from pathsearch.maintenance import repair
@@ -125,7 +131,6 @@ def verify_command(library: Path, deep: bool, mend: bool, as_json: bool) -> int:
         done = repair(library, deep=deep)
         actions, problems = done.actions, list(done.left)
     else:
-        from pathsearch.library import Library, Problem
         from pathsearch.review.upkeep import check_reviews
 
         with Library.open(library) as opened:
@@ -133,6 +138,13 @@ def verify_command(library: Path, deep: bool, mend: bool, as_json: bool) -> int:
             problems += [
                 Problem("error", "reviews-damaged", line) for line in check_reviews(opened)
             ]
+    if deep:
+        from pathsearch.maintenance import reencode_sample
+
+        with Library.open(library) as opened:
+            again = reencode_sample(opened)
+        problems += again.problems
+        say(f"{library}: {again}.")
     faults = [problem for problem in problems if problem.severity == "error"]
     if as_json:
         print_json(

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     )
     from pathsearch.maintenance.merge import Merge, merge_parts
     from pathsearch.maintenance.migration import migrate
+    from pathsearch.maintenance.reencoding import Reencoding, reencode_sample
     from pathsearch.maintenance.relocation import Relocation, relocate
     from pathsearch.maintenance.repairs import Repair, repair
 
@@ -34,6 +35,7 @@ __all__ = [
     "ImportReport",
     "Merge",
     "Receipt",
+    "Reencoding",
     "Relocation",
     "Repair",
     "Task",
@@ -44,6 +46,7 @@ __all__ = [
     "merge_parts",
     "migrate",
     "purge",
+    "reencode_sample",
     "relocate",
     "repair",
 ]
@@ -59,6 +62,7 @@ _HOMES = {
     "import_features": "importing",
     "Merge": "merge",
     "Receipt": "erasure",
+    "Reencoding": "reencoding",
     "Relocation": "relocation",
     "Repair": "repairs",
     "back_up": "backup",
@@ -66,6 +70,7 @@ _HOMES = {
     "merge_parts": "merge",
     "migrate": "migration",
     "purge": "erasure",
+    "reencode_sample": "reencoding",
     "relocate": "relocation",
     "repair": "repairs",
 }
