@@ -57,6 +57,11 @@ def drag(qtbot, canvas, places):
     qtbot.mouseRelease(canvas, LEFT, pos=places[-1])
 
 
+def said(session, word):
+    """How many times the user was told so."""
+    return sum(message.line.startswith(word) for message in session.heard)
+
+
 def search(find, until):
     shown = []
     find.finder.round_shown.connect(shown.append)
@@ -163,14 +168,23 @@ def test_search_click_judge_refine_export_and_find_the_review_again(
     # Out of the viewer
     dock.view.clearSelection()
     dock.export("csv", str(tmp_path / "m.csv"))
-    until((tmp_path / "m.csv").exists)
-    until(lambda: any("Wrote" in m.line for m in session.heard))
+    until(lambda: said(session, "Wrote") == 1)
     with (tmp_path / "m.csv").open() as file:
-        assert [int(r["rank"]) for r in csv.DictReader(file)] == [m.rank for m in first.matches]
+        table = list(csv.DictReader(file))
+    assert [int(row["rank"]) for row in table] == [m.rank for m in first.matches]
+    assert [row["decision"] for row in table[:4]] == ["accept", "accept", "reject", ""]
     dock.view.choose(keys[:2])
-    dock.export("geojson", str(tmp_path / "m.geojson"))
-    until(lambda: sum("Wrote" in m.line for m in session.heard) == 2)
-    assert len(json.loads((tmp_path / "m.geojson").read_text())["features"]) == 2
+    session.hide_names = True
+    dock.export("geojson", str(tmp_path / "annotations"))
+    until(lambda: said(session, "Wrote") == 2)
+    session.hide_names = False
+    files = list((tmp_path / "annotations").iterdir())
+    drawn = [f for file in files for f in json.loads(file.read_text())["features"]]
+    assert len(drawn) == 2
+    assert not [f for f in files if "a.tiff" in f.name or "a.tiff" in f.read_text()]
+    dock.export("session html", str(tmp_path / "page.html"))
+    until(lambda: said(session, "Wrote") == 3)
+    assert "typical" in (tmp_path / "page.html").read_text()
     dock.copy_coordinates()
     assert QApplication.clipboard().text().splitlines()[0].startswith(keys[0].slide_id + "#")
     # Closed and opened again: the review is there

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from qtpy.QtCore import QObject, Signal
 
 from napari_pathsearch.judge.scribe import Scribe
+from pathsearch.errors import ReviewError
 from pathsearch.nouns import Match, PatchKey, Query
 
 if TYPE_CHECKING:
@@ -237,6 +238,19 @@ class VerdictBook(QObject):
         if self._store is not None:
             self._scribe.do(self._store.close)
         self._scribe.close()
+
+    def stored(self) -> Review:
+        """The review as it is kept; waits for what is being written, so not on the GUI thread.
+
+        Raises
+        ------
+        ReviewError
+            It could not be kept.
+        """
+        self._scribe.flush()
+        if self._store is None or not self._review:
+            raise ReviewError("This search could not be kept, so it cannot be written either.")
+        return self._store.get(self._review)
 
     def ask_store(self, job: Callable[[Reviews], object]) -> None:
         """Run a job with the store, after what is being written; on the scribe's thread."""
