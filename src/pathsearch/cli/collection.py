@@ -218,11 +218,12 @@ def export_collection(name: str, quiz: bool, pack: Path | None, as_json: bool, *
 
 
 def _pack(path: Path, library: Library, dossier: Any, words: dict[str, Any], reviews: Any) -> str:
-    from pathsearch.cli.leaving import masked_if
+    from pathsearch.cli.leaving import leaving_to, masked_if
     from pathsearch.export.pack import write_pack
 
     dossier = masked_if(dossier, library, words["pseudonymise"])
-    size = write_pack(path, library, dossier, mpp=words["picture_mpp"])
+    with leaving_to(path):
+        size = write_pack(path, library, dossier, mpp=words["picture_mpp"])
     say(f"Wrote {path}: {len(dossier.items)} places, {size / 1e6:.1f} MB.")
     say("Unpack it anywhere and open index.html.")
     reviews.log_export(

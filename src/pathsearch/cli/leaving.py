@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from pathsearch.cli.output import say
-from pathsearch.errors import UsageError
+from pathsearch.errors import ReviewError, UsageError
 
 if TYPE_CHECKING:
     from pathsearch.export.dossier import Dossier
@@ -35,8 +36,9 @@ _OPTIONS = (
         type=click.FloatRange(1, 50),
         default=1.0,
         show_default=True,
-        help="Side of --patches in sides of the place; above 1 with a scale bar.",
+        help="Side of --patches in sides of the place; above 1 it shows the surroundings.",
     ),
+    click.option("--scale-bar", is_flag=True, help="Draw a scale bar into --patches."),
     click.option("--sheet", type=_FILE, help="A contact sheet: F.png or F.pdf."),
     click.option(
         "--pseudonymise",
@@ -84,7 +86,9 @@ def write_files(
         target = words[name]
         if target is None:
             continue
-        say(_WRITERS[name](target, library, dossier, words))
+        with leaving_to(target):
+            said = _WRITERS[name](target, library, dossier, words)
+        say(said)
         reviews.log_export(
             name,
             target.absolute(),
@@ -94,6 +98,18 @@ def write_files(
         )
         written[name] = str(target)
     return written
+
+
+@contextlib.contextmanager
+def leaving_to(target: Path) -> Iterator[None]:
+    """Turn what the disk says into one line that names the file."""
+    try:
+        yield
+    except OSError as error:
+        raise ReviewError(
+            f"{target}: cannot be written ({error.strerror or error}); name another place.",
+            path=str(target),
+        ) from error
 
 
 def masked_if(dossier: Dossier, library: Library, wanted: bool) -> Dossier:
@@ -137,9 +153,13 @@ def _geojson(target: Path, _: Library, dossier: Dossier, __: dict[str, Any]) -> 
 def _patches(target: Path, library: Library, dossier: Dossier, words: dict[str, Any]) -> str:
     from pathsearch.export.files import write_patches
 
-    times = words["around"]
     count, missing = write_patches(
-        target, library, dossier, mpp=words["picture_mpp"], times=times, bar=times > 1
+        target,
+        library,
+        dossier,
+        mpp=words["picture_mpp"],
+        times=words["around"],
+        bar=words["scale_bar"],
     )
     left = f"; left out, not at hand: {', '.join(sorted(missing))}" if missing else ""
     return f"Wrote {count} pictures and manifest.csv to {target}{left}."

@@ -173,6 +173,7 @@ def print_answer(answer: Answer) -> None:
 
 def _keep(library: Library, answer: Answer, asked: dict[str, Any]) -> Answer:
     """Write the files that were asked for, keep the review; the answer as it may be printed."""
+    from pathsearch.cli.leaving import leaving_to
     from pathsearch.review import Reviews
 
     if not any(asked[name] for name in (*_WRITERS, "save", "pseudonymise")):
@@ -186,7 +187,8 @@ def _keep(library: Library, answer: Answer, asked: dict[str, Any]) -> Answer:
         for name, write in _WRITERS.items():
             path = asked[name]
             if path:
-                write(library, answer, shown, asked)
+                with leaving_to(path):
+                    write(library, answer, shown, asked)
                 say(f"Wrote {path}.")
                 reviews.log_export(
                     name.partition("_")[0],

@@ -250,6 +250,29 @@ def export_review(
     return 0
 
 
+@review_command.command("refine")
+@_ID
+@click.option("-k", type=click.IntRange(1, 100_000), help="Matches wanted  [default: as before]")
+@click.option("--more", is_flag=True, help="Leave out everything that was shown before.")
+@_DEVICE
+@json_option
+def refine_review(review: str, k: int | None, more: bool, device: str, as_json: bool) -> int:
+    """Ask again with the verdicts, and keep the answer as the next round."""
+    from pathsearch.cli.query import print_answer
+    from pathsearch.search import Searcher
+
+    reviews = _reviews()
+    found = reviews.get(review)
+    answer = Searcher(reviews.library, device=device).search(found.refined(k=k, more=more))
+    kept = reviews.record(answer, review=found.review, kind="more" if more else "refine")
+    if as_json:
+        print_json(answer.to_json() | {"review": found.review, "round": kept.number})
+    else:
+        print_answer(answer)
+        say(f"Kept as round {kept.number} of review {found.review[:8]}.")
+    return 0
+
+
 @review_command.command("replay")
 @_ID
 @click.option("--round", "number", type=int, default=0, help="Round  [default: the last whole one]")
@@ -298,10 +321,7 @@ def _replay_json(found: Replay) -> dict[str, Any]:
 def _print_replay(found: Replay) -> None:
     rows = [_row("gone", m, "", why) for m, why in found.gone]
     rows += [_row("new", m, m.rank, why) for m, why in found.came]
-    rows += [
-        _row("moved", old, new.rank, f"score {old.score:.3f} then, {new.score:.3f} now")
-        for old, new in found.moved
-    ]
+    rows += [_row("moved", old, new.rank, _moved(old.score, new.score)) for old, new in found.moved]
     if rows:
         print_table(("", "then", "now", "slide", "x,y", "why"), rows, "lrrll")
     kept = len(found.answer.matches) - len(found.came)
@@ -315,6 +335,11 @@ def _print_replay(found: Replay) -> None:
         )
     for reason in found.reasons:
         say(reason)
+
+
+def _moved(then: float, now: float) -> str:
+    same = f"{then:.3f}" == f"{now:.3f}"
+    return "same score" if same else f"score {then:.3f} then, {now:.3f} now"
 
 
 def _row(what: str, match: Any, now: Any, why: str) -> tuple[str, ...]:
@@ -345,7 +370,8 @@ def new_matches(review: str, k: int | None, peek: bool, device: str, as_json: bo
         say("No slides came in since it was last looked at.")
     else:
         print_answer(found.answer)
-        say(f"{len(found.slides)} slides came in since it was last looked at.")
+        named = ", ".join(found.slides[:3]) + (", ..." if len(found.slides) > 3 else "")
+        say(f"Came in since it was last looked at: {len(found.slides)} ({named}).")
     return 0
 
 

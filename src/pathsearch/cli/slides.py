@@ -88,14 +88,18 @@ def _write(
     words: dict[str, Any],
     reviews: Any,
 ) -> None:
+    from pathsearch.cli.leaving import leaving_to
+
     if words["csv_file"]:
-        _write_csv(words["csv_file"], shares)
+        with leaving_to(words["csv_file"]):
+            _write_csv(words["csv_file"], shares)
     if words["plot_file"]:
         from pathsearch.export.bars import draw_bars
 
         title = "Cases that hold this" if by_case else "Slides that hold this"
         picture = draw_bars(shares, title=title, told=found.told, cases=by_case)
-        picture.save(words["plot_file"], "PNG")
+        with leaving_to(words["plot_file"]):
+            picture.save(words["plot_file"], "PNG")
     for name in ("csv_file", "plot_file"):
         if words[name]:
             say(f"Wrote {words[name]}.")

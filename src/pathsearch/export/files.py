@@ -151,14 +151,13 @@ def _feature(item: Item) -> dict[str, Any]:
                 ("slide_id", item.slide_id),
                 ("case_id", item.case_id),
                 ("decision", item.decision),
-                ("note", item.note),
                 ("reviewer", item.reviewer),
+                # Where QuPath keeps an annotation's description
+                ("ANNOTATION_DESCRIPTION", item.note),
             )
             if value
         },
     }
-    if item.note:
-        properties["description"] = item.note
     geometry = {"type": "Polygon", "coordinates": [ring]}
     return {"type": "Feature", "geometry": geometry, "properties": properties}
 

@@ -275,11 +275,11 @@ def _reasons(one: Round, library: Library, answer: Answer, known: _Known) -> tup
             "compared."
         )
     if known.fresh and not known.other_encoder:
-        found.append(f"{_slides(sorted(known.fresh))} came in or were indexed anew since.")
+        found.append(f"Came in, or indexed anew, since: {_slides(sorted(known.fresh))}.")
     lost = sorted({s.match.key.slide_id for s in one.matches} - known.there)
     if lost:
-        found.append(f"{_slides(lost)} with matches are not in the library any more.")
-    if one.recall != answer.recall:
+        found.append(f"Not in the library any more, with matches then: {_slides(lost)}.")
+    if str(one.recall) != str(answer.recall):
         found.append(f"Then: {one.recall}. Now: {answer.recall}.")
     if one.software != __version__:
         found.append(f"Asked with pathsearch {one.software} then, {__version__} now.")

@@ -77,6 +77,10 @@ def test_a_day(run, library, example, tmp_path):
     assert "the same 6 matches" in run("review", library, "replay", summary["review"][:8])
     assert run("review", library, "replay", "--json")["same"]
     assert "No slides came in" in run("review", library, "new")
+    second = run("review", library, "refine", "-k", 4, "--more", "--json")
+    first = [(m["slide_id"], m["x"], m["y"]) for m in shown["rounds"][0]["matches"]]
+    assert not set(first) & {(m["slide_id"], m["x"], m["y"]) for m in second["matches"]}
+    assert (second["round"], len(second["query"]["accepted"])) == (2, 2)
     names = ["html", "csv", "parquet", "sheet"]
     endings = dict(zip(names, ["html", "csv", "parquet", "pdf"], strict=True))
     files = [w for n in names for w in (f"--{n}", tmp_path / f"r.{endings[n]}")]
@@ -89,7 +93,7 @@ def test_a_day(run, library, example, tmp_path):
     ]  # fmt: skip
     told = run("review", library, "export", *files, "--geojson", tmp_path / "g",
                "--patches", tmp_path / "p", "--pseudonymise", "--json")  # fmt: skip
-    assert (told["items"], set(told["written"])) == (6, {*names, "geojson", "patches"})
+    assert (told["items"], set(told["written"])) == (10, {*names, "geojson", "patches"})
     log = run("review", library, "log", "--json")
     assert sum(line["pseudonymised"] for line in log) == 6
     assert {line["reviewer"] for line in log[1:]} == {"Ada"}
@@ -148,6 +152,7 @@ def test_names_are_hidden_in_all_that_query_says(run, library, example, tmp_path
         (("review", "LIB", "judge"), 2, "--accept"),
         (("review", "LIB", "export"), 2, "at least one file"),
         (("review", "LIB", "export", "--sheet", "x.gif"), 2, "F.png or F.pdf"),
+        (("review", "LIB", "export", "--csv", "/nowhere/x.csv"), 1, "cannot be written"),
         (("review", "LIB", "replay", "--round", "9"), 1, "rounds 1 to"),
         (("review", "LIB", "replay", "--on", "/nowhere"), 1, "no library"),
         (("slides", "LIB"), 2, "--like"),

@@ -72,7 +72,7 @@ def test_parquet_is_the_same_table_typed(dossier, tmp_path):
 def test_annotations_are_geojson_as_qupath_reads_it(dossier, tmp_path, library):
     files = write_geojson(tmp_path / "g", dossier)
     assert len(files) == len({item.slide_id for item in dossier.items})
-    seen = 0
+    seen, notes = 0, []
     for path in files:
         assert path.parent == tmp_path / "g"
         found = json.loads(path.read_text(encoding="utf-8"))
@@ -80,7 +80,7 @@ def test_annotations_are_geojson_as_qupath_reads_it(dossier, tmp_path, library):
         assert found["type"] == "FeatureCollection"
         slides = set()
         for feature in found["features"]:
-            # RFC 7946, and what QuPath 0.5's PathObject type adapter asks for
+            # RFC 7946, and what QuPath's PathObjectTypeAdapters.java reads
             assert feature["type"] == "Feature"
             assert feature["geometry"]["type"] == "Polygon"
             (ring,) = feature["geometry"]["coordinates"]
@@ -95,9 +95,11 @@ def test_annotations_are_geojson_as_qupath_reads_it(dossier, tmp_path, library):
             assert all(isinstance(v, int | float) for v in properties["measurements"].values())
             assert all(isinstance(v, str) for v in properties["metadata"].values())
             slides.add(properties["metadata"]["slide_id"])
+            notes.append(properties["metadata"].get("ANNOTATION_DESCRIPTION"))
             seen += 1
         assert len(slides) == 1
     assert seen == 12
+    assert notes.count("=cmd()") == 2
     record = library.slide(dossier.items[0].slide_id)
     assert all(x <= record.width + 448 for x, _ in ring)
 

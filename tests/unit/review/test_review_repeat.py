@@ -34,7 +34,7 @@ def test_a_grown_library_says_what_came_in_and_what_it_displaced(reviews, search
         cases.put(searcher.library, writer, "c1", "C", 99)  # its first patch is the query itself
     again = replay(reviews, searcher)
     assert not again.same
-    assert again.reasons == ("1 slide (c1) came in or were indexed anew since.",)
+    assert again.reasons == ("Came in, or indexed anew, since: 1 slide (c1).",)
     assert again.came[0][0].key.slide_id == "c1"
     assert again.came[0][1] == "its slide came in since"
     assert again.gone[-1][1] == "closer matches came in before it"
@@ -50,7 +50,7 @@ def test_a_slide_that_is_gone_is_named(reviews, searcher, answer):
     again = replay(reviews, searcher)
     gone = [why for m, why in again.gone if m.key.slide_id == name]
     assert set(gone) == {"its slide is not in the library any more"}
-    assert f"1 slide ({name}) with matches are not" in again.reasons[0]
+    assert f"with matches then: 1 slide ({name})" in again.reasons[0]
     assert {why for _, why in again.came} == {"a match before it is gone"}
 
 

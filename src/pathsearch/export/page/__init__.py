@@ -125,7 +125,7 @@ def _pair(pictures: Pictures, item: Item) -> tuple[str | None, str | None]:
     if far is None:
         return data_uri(near), None
     far = with_scale_bar(far, window[2] * item.mpp / _FAR)
-    return data_uri(near), data_uri(outlined(far, window, item.footprint, MATCH_COLOUR))
+    return data_uri(near), data_uri(outlined(far, window, item.footprint, MATCH_COLOUR), quality=65)
 
 
 def _shot(library: Library, shot: Shot) -> str:
