@@ -29,7 +29,8 @@ from pathsearch.config import SlideSettings
 from pathsearch.errors import PathsearchError, SlideCrashedError, SlideTimeoutError
 from pathsearch.indexing import isolate_wire as wire
 from pathsearch.indexing.threads import CHILD_ENVIRONMENT
-from pathsearch.nouns import Batch, Level, SlideInfo
+from pathsearch.nouns import Batch
+from pathsearch.slides.described import DescribedSlide
 
 #: Seconds that a healthy child may take to start: Python and the imports, on a slow disk.
 _START = 120.0
@@ -72,8 +73,8 @@ class SlideProcess:
         if self._child is None or not self._child.alive:
             self._child = _Connection(self._deadline)
         request = wire.Open(str(path), mpp, color, settings or SlideSettings())
-        facts: wire.Facts = self._child.ask(request, str(path))
-        return IsolatedSlide(str(path), facts, self._child)
+        opened: wire.Opened = self._child.ask(request, str(path))
+        return IsolatedSlide(opened, self._child)
 
     def kill(self) -> None:
         """End the child from another thread: what is being read fails, and there is no next."""
@@ -100,51 +101,20 @@ class SlideProcess:
         self.close()
 
 
-class IsolatedSlide:
+class IsolatedSlide(DescribedSlide):
     """A `Slide` whose pixels are read by a child process."""
 
-    def __init__(self, path: str, facts: wire.Facts, child: _Connection) -> None:
-        self._path = path
-        self._facts = facts
+    def __init__(self, opened: wire.Opened, child: _Connection) -> None:
+        super().__init__(opened.head)
+        self._number = opened.number
         self._child = child
         self._fingerprint = ""
-        self._closed = False
-
-    @property
-    def path(self) -> str:
-        """The file, as it was opened."""
-        return self._path
-
-    @property
-    def size(self) -> tuple[int, int]:
-        """Width and height in level-0 pixels."""
-        return self._facts.size
-
-    @property
-    def mpp(self) -> float:
-        """µm per level-0 pixel."""
-        return self._facts.mpp
-
-    @property
-    def bounds(self) -> tuple[int, int, int, int]:
-        """x, y, width, height of the part that was scanned, level-0 pixels."""
-        return self._facts.bounds
-
-    @property
-    def levels(self) -> tuple[Level, ...]:
-        """The stored resolutions, finest first."""
-        return self._facts.levels
-
-    @property
-    def info(self) -> SlideInfo:
-        """Vendor, scanner, objective and the reader in use."""
-        return self._facts.info
 
     @property
     def fingerprint(self) -> str:
         """Hex digest of the content that decides the pixels; not of the file's name."""
         if not self._fingerprint:
-            self._fingerprint = self._ask(wire.Fingerprint(self._facts.number))
+            self._fingerprint = self._ask(wire.Fingerprint(self._number))
         return self._fingerprint
 
     def read(self, x: float, y: float, w: int, h: int, mpp: float) -> npt.NDArray[np.uint8]:
@@ -157,7 +127,7 @@ class IsolatedSlide:
             The child is gone, and this slide with it.
         """
         pixels: npt.NDArray[np.uint8] = self._ask(
-            wire.Read(self._facts.number, (float(x), float(y), int(w), int(h), float(mpp)))
+            wire.Read(self._number, (float(x), float(y), int(w), int(h), float(mpp)))
         )
         return pixels
 
@@ -178,14 +148,14 @@ class IsolatedSlide:
         SlideTimeoutError, SlideCrashedError
             The child is gone, and this slide with it.
         """
-        self._check_open()
+        self.check_open()
         slots = [
             SharedMemory(create=True, size=wire.slot_bytes(batch_size, size_px))
             for _ in range(prefetch + 2)
         ]
         try:
             job = wire.Stream(
-                self._facts.number, xy, size_px, mpp, batch_size, threads, prefetch,
+                self._number, xy, size_px, mpp, batch_size, threads, prefetch,
                 tuple(memory.name for memory in slots),
             )  # fmt: skip
             yield from self._batches(job, slots)
@@ -196,10 +166,10 @@ class IsolatedSlide:
 
     def _batches(self, job: wire.Stream, slots: list[SharedMemory]) -> Iterator[Batch]:
         child = self._child
-        stream = child.begin(job, self._path)
+        stream = child.begin(job, self.path)
         try:
             while True:
-                message = child.next(self._path)
+                message = child.next(self.path)
                 if isinstance(message, wire.Answer):
                     if message.error is not None:
                         raise message.error
@@ -208,33 +178,26 @@ class IsolatedSlide:
                 batch = Batch(message.first, pixels.copy(), ok.copy())
                 # Views hold the memory open: they go before the slot is written again.
                 del pixels, ok
-                child.tell(wire.Free(message.slot), self._path)
+                child.tell(wire.Free(message.slot), self.path)
                 yield batch
         finally:
-            child.stop(self._path, stream)
+            child.stop(self.path, stream)
 
     def _ask(self, request: object) -> Any:
-        self._check_open()
-        return self._child.ask(request, self._path)
-
-    def _check_open(self) -> None:
-        if self._closed:
-            raise ValueError(f"{self._path} is closed")
+        self.check_open()
+        return self._child.ask(request, self.path)
 
     def close(self) -> None:
         """Give the file back. Reading afterwards raises ValueError."""
         if self._closed:
             return
-        self._closed = True
+        super().close()
         # A child that is gone has given the file back; an error here would hide the first one.
         with contextlib.suppress(SlideCrashedError, SlideTimeoutError):
             # A stream may be open still: the caller's own error is on its way through it.
-            self._child.stop(self._path)
+            self._child.stop(self.path)
             if self._child.alive:
-                self._child.ask(wire.Close(self._facts.number), self._path)
-
-    def __enter__(self) -> Self:
-        return self
+                self._child.ask(wire.Close(self._number), self.path)
 
     def __exit__(
         self,
@@ -244,7 +207,7 @@ class IsolatedSlide:
     ) -> None:
         if kind is not None and not issubclass(kind, Exception):
             self._child.end()  # Ctrl-C: nobody waits for what the child is doing
-        self.close()
+        super().__exit__(kind, value, trace)
 
 
 class _Connection:

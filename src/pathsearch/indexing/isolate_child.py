@@ -64,8 +64,9 @@ class _Child:
         self._slides.pop(message.number).close()
         return None
 
-    def _open(self, message: wire.Open) -> wire.Facts:
+    def _open(self, message: wire.Open) -> wire.Opened:
         from pathsearch.slides import open_slide
+        from pathsearch.slides.described import SlideHead
         from pathsearch.slides.pyramid import PyramidSlide
 
         slide = open_slide(
@@ -75,9 +76,10 @@ class _Child:
             slide.on_step = lambda: self.send(wire.Alive())
         self._opened += 1
         self._slides[self._opened] = slide
-        return wire.Facts(
-            self._opened, slide.size, slide.mpp, slide.bounds, slide.levels, slide.info
+        head = SlideHead(
+            message.path, slide.size, slide.mpp, slide.bounds, slide.levels, slide.info
         )
+        return wire.Opened(self._opened, head)
 
     def _stream(self, slide: Slide, job: wire.Stream) -> None:
         from pathsearch.slides import stream_patches

@@ -16,14 +16,14 @@ import numpy as np
 import numpy.typing as npt
 
 from pathsearch.config import SlideSettings
-from pathsearch.nouns import Level, SlideInfo
+from pathsearch.slides.described import SlideHead
 
 _LENGTH = struct.Struct("<Q")
 
 
 @dataclass(frozen=True)
 class Open:
-    """Open a slide; answered with `Facts`."""
+    """Open a slide; answered with `Opened`."""
 
     path: str
     mpp: float | None
@@ -32,15 +32,11 @@ class Open:
 
 
 @dataclass(frozen=True)
-class Facts:
-    """What is known of a slide that was opened."""
+class Opened:
+    """What is known of a slide that was opened, and its number in later requests."""
 
     number: int
-    size: tuple[int, int]
-    mpp: float
-    bounds: tuple[int, int, int, int]
-    levels: tuple[Level, ...]
-    info: SlideInfo
+    head: SlideHead
 
 
 @dataclass(frozen=True)

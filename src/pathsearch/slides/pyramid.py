@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 import numpy as np
 import numpy.typing as npt
 
 from pathsearch.errors import SlideTooLargeError
 from pathsearch.nouns import Level, SlideInfo
+from pathsearch.slides.described import DescribedSlide, SlideHead
 from pathsearch.slides.fingerprint import fingerprint_files
 from pathsearch.slides.resample import (
     Extent,
@@ -68,6 +67,12 @@ class SlideFacts:
     background: tuple[int, int, int] = WHITE
     to_srgb: ColorTransform | None = field(default=None, compare=False)
 
+    @property
+    def head(self) -> SlideHead:
+        """What is told of the slide to those that only use it."""
+        bounds = self.bounds or (0, 0, *self.size)
+        return SlideHead(self.path, self.size, self.mpp, bounds, self.levels, self.info)
+
 
 def check_size(width: int, height: int, max_pixels: int, path: str) -> None:
     """Refuse a declared size before any memory is taken for it.
@@ -86,7 +91,7 @@ def check_size(width: int, height: int, max_pixels: int, path: str) -> None:
         )
 
 
-class PyramidSlide(ABC):
+class PyramidSlide(DescribedSlide):
     """A slide of one or more levels. Subclasses implement `_stored`.
 
     The arithmetic of frames and scales is here, once, so that all readers place the same
@@ -99,39 +104,9 @@ class PyramidSlide(ABC):
     """
 
     def __init__(self, facts: SlideFacts) -> None:
+        super().__init__(facts.head)
         self._facts = facts
-        self._closed = False
         self.on_step: Callable[[], None] | None = None
-
-    @property
-    def path(self) -> str:
-        """The file, as it was opened."""
-        return self._facts.path
-
-    @property
-    def size(self) -> tuple[int, int]:
-        """Width and height in level-0 pixels."""
-        return self._facts.size
-
-    @property
-    def mpp(self) -> float:
-        """µm per level-0 pixel."""
-        return self._facts.mpp
-
-    @property
-    def bounds(self) -> tuple[int, int, int, int]:
-        """x, y, width, height of the part that was scanned, level-0 pixels."""
-        return self._facts.bounds or (0, 0, *self._facts.size)
-
-    @property
-    def levels(self) -> tuple[Level, ...]:
-        """The stored resolutions, finest first."""
-        return self._facts.levels
-
-    @property
-    def info(self) -> SlideInfo:
-        """Vendor, scanner, objective and the reader in use."""
-        return self._facts.info
 
     @cached_property
     def fingerprint(self) -> str:
@@ -268,31 +243,6 @@ class PyramidSlide(ABC):
         """The pixels in the colours that were asked for when the slide was opened."""
         to_srgb = self._facts.to_srgb
         return pixels if to_srgb is None else to_srgb(pixels)
-
-    def check_open(self) -> None:
-        """Raise ValueError on a closed slide."""
-        if self._closed:
-            raise ValueError(f"{self.path} is closed")
-
-    def close(self) -> None:
-        """Give the file back. Reading afterwards raises ValueError."""
-        self._closed = True
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        value: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
-
-    def __repr__(self) -> str:
-        width, height = self.size
-        state = ", closed" if self._closed else ""
-        return f"<{type(self).__name__} {self.path!r} {width} x {height}{state}>"
 
 
 def source_boxes(

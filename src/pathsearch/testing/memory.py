@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import math
-from types import TracebackType
-from typing import Self
 
 import numpy as np
 import numpy.typing as npt
 
 from pathsearch.errors import ReadFailedError, ResolutionTooCoarseError
 from pathsearch.nouns import Level, SlideInfo
+from pathsearch.slides.described import DescribedSlide, SlideHead
 
 #: The slide is enlarged by no more than this (the design's resolution rule).
 MAX_ENLARGEMENT = 1.5
@@ -19,7 +18,7 @@ MAX_ENLARGEMENT = 1.5
 _SLIVER = 1e-6
 
 
-class ArraySlide:
+class ArraySlide(DescribedSlide):
     """A slide in memory, read by exact area averaging; slow and plain, an oracle.
 
     Parameters
@@ -49,61 +48,33 @@ class ArraySlide:
     ) -> None:
         if pixels.ndim != 3 or pixels.shape[2] != 3 or pixels.dtype != np.uint8:
             raise ValueError(f"expected uint8 (h, w, 3), got {pixels.dtype} {pixels.shape}")
+        size = (pixels.shape[1], pixels.shape[0])
+        super().__init__(
+            SlideHead(
+                path, size, float(mpp), bounds or (0, 0, *size), (Level(*size, 1.0),),
+                SlideInfo(vendor="array", reader="array"),
+            )
+        )  # fmt: skip
         self._pixels = pixels
-        self._mpp = float(mpp)
-        self._bounds = bounds or (0, 0, pixels.shape[1], pixels.shape[0])
         self._background = np.asarray(background, np.float64)
         self._broken = broken
-        self._path = path
-        self._open = True
-
-    @property
-    def path(self) -> str:
-        """The name it was given."""
-        return self._path
-
-    @property
-    def size(self) -> tuple[int, int]:
-        """Width and height in level-0 pixels."""
-        return self._pixels.shape[1], self._pixels.shape[0]
-
-    @property
-    def mpp(self) -> float:
-        """µm per level-0 pixel."""
-        return self._mpp
-
-    @property
-    def bounds(self) -> tuple[int, int, int, int]:
-        """x, y, width, height of the scanned part, level-0 pixels."""
-        return self._bounds
-
-    @property
-    def levels(self) -> tuple[Level, ...]:
-        """One level, the array."""
-        return (Level(*self.size, 1.0),)
-
-    @property
-    def info(self) -> SlideInfo:
-        """Says that it is an array."""
-        return SlideInfo(vendor="array", reader="array")
 
     @property
     def fingerprint(self) -> str:
         """sha256 of the pixels and the resolution."""
         digest = hashlib.sha256(np.ascontiguousarray(self._pixels).data)
-        digest.update(repr((self._pixels.shape, self._mpp)).encode())
+        digest.update(repr((self._pixels.shape, self.mpp)).encode())
         return digest.hexdigest()
 
     def read(self, x: float, y: float, w: int, h: int, mpp: float) -> npt.NDArray[np.uint8]:
         """Pixels of a region at a resolution; see `pathsearch.nouns.Slide.read`."""
-        if not self._open:
-            raise ValueError("the slide is closed")
-        scale = mpp / self._mpp
+        self.check_open()
+        scale = mpp / self.mpp
         if scale * MAX_ENLARGEMENT < 1.0 - 1e-9:
             raise ResolutionTooCoarseError(
-                f"{self._path}: {self._mpp:g} µm per pixel is too coarse for {mpp:g}; "
+                f"{self.path}: {self.mpp:g} µm per pixel is too coarse for {mpp:g}; "
                 "use a spec with a larger mpp.",
-                slide_mpp=self._mpp,
+                slide_mpp=self.mpp,
                 wanted_mpp=mpp,
             )
         if abs(scale - 1.0) <= 0.02:
@@ -111,7 +82,7 @@ class ArraySlide:
         for bx, by, bw, bh in self._broken:
             if bx < x + w * scale and x < bx + bw and by < y + h * scale and y < by + bh:
                 raise ReadFailedError(
-                    f"{self._path}: the pixels at {bx}, {by} cannot be decoded.", x=bx, y=by
+                    f"{self.path}: the pixels at {bx}, {by} cannot be decoded.", x=bx, y=by
                 )
         # The mean over each output pixel's square is the matrix product of two averagings.
         wide, tall = self.size
@@ -125,21 +96,6 @@ class ArraySlide:
         mean[~touched] = self._background
         answer: npt.NDArray[np.uint8] = np.clip(np.rint(mean), 0, 255).astype(np.uint8)
         return answer
-
-    def close(self) -> None:
-        """Later reads raise ValueError."""
-        self._open = False
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        value: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
 
 def _window(start: float, n: int, scale: float, size: int) -> tuple[int, int]:
