@@ -272,6 +272,7 @@ class TrainSettings(Settings):
     input_px: int = Field(224, ge=32, le=2048)
     whitening_patches: int = Field(4096, ge=16)
     whitening_noise: float = Field(0.3, ge=0)
+    whitening_stain: float = Field(0.5, ge=0, le=1)
     initial: str | None = None
 
     # Objective

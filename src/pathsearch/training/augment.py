@@ -13,7 +13,7 @@ from typing import NamedTuple
 import torch  # noqa: TID253 - this file is reached lazily only
 from torch.nn import functional  # noqa: TID253
 
-from pathsearch.config import AugmentSettings
+from pathsearch.config import AugmentSettings, TrainSettings
 
 #: Optical densities of haematoxylin, eosin and a third, in RGB (Ruifrok and Johnston 2001).
 _HED = ((0.650, 0.704, 0.286), (0.072, 0.990, 0.105), (0.268, 0.570, 0.776))
@@ -109,6 +109,18 @@ def cut(patches: torch.Tensor, crops: Sequence[Crops], view_px: int) -> torch.Te
         for crop in crops
     ]
     return torch.cat(views)
+
+
+def gentle(settings: TrainSettings) -> AugmentSettings:
+    """The distortions that whitening is told of: stain as it differs within an archive.
+
+    Colour may be changed but not lost: two tissues may differ in nothing else.
+    """
+    augment = settings.augment
+    share = settings.whitening_stain
+    colour = ("stain", "hue", "saturation", "brightness", "contrast")
+    weaker = {name: share * getattr(augment, name) for name in colour}
+    return augment.model_copy(update={**weaker, "gray": 0.0})
 
 
 def distort(

@@ -69,7 +69,7 @@ def _distorted(
     """The same patches under another stain, turned by quarters and mirrored."""
     import torch
 
-    from pathsearch.training.augment import distort
+    from pathsearch.training.augment import distort, gentle
     from pathsearch.training.module import step_seed
 
     generator = torch.Generator()
@@ -80,8 +80,6 @@ def _distorted(
         for patch, turn, mirror in zip(pixels, turns, mirrored, strict=True)
     ]
     views = torch.from_numpy(np.stack(turned)).permute(0, 3, 1, 2).float().div_(255)
-    # Colour may be changed but not lost: two tissues may differ in nothing else.
-    coloured = settings.augment.model_copy(update={"gray": 0.0})
-    views = distort(views.contiguous(), coloured, generator)
+    views = distort(views.contiguous(), gentle(settings), generator)
     out = views.mul_(255).round_().to(torch.uint8).permute(0, 2, 3, 1)
     return out.contiguous().numpy()

@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 
 from pathsearch.config import AugmentSettings, TrainSettings
-from pathsearch.training.augment import Crops, cut, distort, random_crops
+from pathsearch.training.augment import Crops, cut, distort, gentle, random_crops
 from pathsearch.training.losses.contrastive import contrastive_loss
 from pathsearch.training.losses.distillation import distillation_loss
 from pathsearch.training.losses.self_distillation import (
@@ -23,6 +23,7 @@ from pathsearch.training.module import retrieval_at_1
 from pathsearch.training.page import draw_page
 from pathsearch.training.pool import Pool, open_pool, shares
 from pathsearch.training.sources import find_sources, places_of, read_places
+from pathsearch.training.teacher import _whiten
 
 
 def fail(line: str) -> None:
@@ -235,3 +236,34 @@ def test_page_shows_each_patch_with_its_nearest(tmp_path: Path) -> None:
     assert page.shape == (4 * 12, 6 * 12, 3)
     row = page[4, 4::12, 0].tolist()
     assert row[:4] == [10, 30, 50, 110]
+
+
+# Whitening
+
+
+def test_whitening_is_told_of_gentler_stains_than_views_are_given() -> None:
+    strong = TrainSettings(whitening_stain=0.25)
+    assert gentle(strong).stain == pytest.approx(0.25 * strong.augment.stain)
+    assert gentle(strong).hue == pytest.approx(0.25 * strong.augment.hue)
+    assert gentle(strong).gray == 0
+    assert gentle(strong).jpeg == strong.augment.jpeg
+
+
+def test_what_distortion_changes_in_the_teacher_is_not_imitated() -> None:
+    random = np.random.default_rng(0)
+    tissue = random.normal(size=(600, 2, 12))
+    stain = 3 * random.normal(size=(600, 2, 4))
+    raw = np.concatenate([tissue, stain], axis=2).astype(np.float32)
+    rows = np.arange(0, 600, 2)
+    changed = raw[rows, 0].copy()
+    changed[:, 12:] = 3 * random.normal(size=(300, 4))
+    seen = {}
+    for noise in (0.0, 0.3):
+        features = _whiten(raw, rows, changed, noise).astype(np.float32)
+        assert features.shape == (600, 2, 256)
+        assert np.allclose(np.linalg.norm(features, axis=2), 1, atol=2e-3)
+        # How much of the likeness of two views of other patches comes from the tissue?
+        likeness = features[:, 0] @ features[:, 0].T
+        truth = np.array([row / np.linalg.norm(row) for row in tissue[:, 0]])
+        seen[noise] = np.corrcoef(likeness.ravel(), (truth @ truth.T).ravel())[0, 1]
+    assert seen[0.3] > seen[0.0] + 0.05
