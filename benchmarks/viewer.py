@@ -6,7 +6,9 @@
 A heartbeat asks for its turn in the event loop every millisecond; the gap between two turns is a
 stall. Each gesture pans by 40 screen pixels 60 times a second. "in memory" is the same gesture
 over a napari image of NumPy arrays with the same levels, in the same window: what is left of
-the difference is ours. Without a GPU (Xvfb draws in software) the gaps are mostly drawing.
+the difference is ours. The gallery of 500 matches is scrolled by 30 pixels at a time, beside a
+plain Qt list with 500 pictures of that size, held in memory, in the same place. Without a GPU
+(Xvfb draws in software) the gaps are mostly drawing.
 """
 
 from __future__ import annotations
@@ -26,6 +28,7 @@ SIDE, MPP = 100_000, 0.25
 #: Of the layer in memory: the pan stays inside it.
 MEMORY_SIDE = 12_288
 STEP_PX, STEP_MS = 40, 16
+GALLERY, SCROLL_PX = 500, 30
 
 
 class Heartbeat:
@@ -152,6 +155,104 @@ def search_rows(stage: Stage, folder: Path, patches: int, seconds: float) -> lis
     return [heartbeat.row(f"in memory, searching {patches:,} ({rate:.0f}/s)")]
 
 
+def scroll(view: Any, seconds: float) -> Heartbeat:
+    """Scroll a list down and up again."""
+    from qtpy.QtCore import QTimer
+
+    bar, step = view.verticalScrollBar(), SCROLL_PX
+    bar.setValue(0)
+    spin(1.0)
+
+    def move() -> None:
+        nonlocal step
+        if not 0 <= bar.value() + step <= bar.maximum():
+            step = -step
+        bar.setValue(bar.value() + step)
+
+    timer = QTimer()
+    timer.setInterval(STEP_MS)
+    timer.timeout.connect(move)
+    with Heartbeat() as heartbeat:
+        timer.start()
+        spin(seconds)
+        timer.stop()
+    return heartbeat
+
+
+def plain_list(cards: Any) -> Any:
+    """Qt's own list of as many pictures of the same size, all in memory."""
+    from qtpy.QtCore import QSize
+    from qtpy.QtGui import QIcon, QImage, QPixmap, QStandardItem, QStandardItemModel
+    from qtpy.QtWidgets import QListView
+
+    rng, side = np.random.default_rng(0), cards.delegate.side
+    view, model = QListView(), QStandardItemModel()
+    for number in range(GALLERY):
+        pixels = rng.integers(0, 255, (side, side, 4), dtype=np.uint8)
+        image = QImage(pixels.data, side, side, QImage.Format.Format_RGB32).copy()
+        model.appendRow(QStandardItem(QIcon(QPixmap.fromImage(image)), f"{number}"))
+    view.setModel(model)
+    view.setViewMode(QListView.ViewMode.IconMode)
+    view.setIconSize(QSize(side, side))
+    view.setGridSize(cards.delegate.card_size(cards.fontMetrics()))
+    view.setResizeMode(QListView.ResizeMode.Adjust)
+    view.setVerticalScrollMode(QListView.ScrollMode.ScrollPerPixel)
+    return view, model
+
+
+def gallery_rows(stage: Stage, seconds: float) -> list[str]:
+    """Stalls while a gallery is scrolled: pictures being read, pictures read, and Qt's own."""
+    from pathsearch.nouns import Query, Region
+
+    stage.open_library()
+    slide = next(r for r in stage.session.slides if r.status == "indexed")
+    box = Region.rectangle(slide.slide_id, slide.width / 2, slide.height / 2, 400, 400)
+    stage.ask(Query(like=(box,), k=GALLERY))
+    dock = stage.panel.find.matches
+    found = len(dock.view.cards.matches)
+    stage.finder.source.loader.forget()
+    rows = [scroll(dock.view, seconds).row(f"gallery of {found}, pictures being read")]
+    rows.append(scroll(dock.view, seconds).row(f"gallery of {found}, again"))
+    view, model = plain_list(dock.view)
+    dock.pages.addWidget(view)
+    dock.pages.setCurrentWidget(view)
+    rows.append(scroll(view, seconds).row(f"Qt's own list of {model.rowCount()}, in memory"))
+    dock.pages.setCurrentWidget(dock.view)
+    view.deleteLater()
+    return rows
+
+
+def mouse_to_gallery(stage: Stage) -> str:
+    """Seconds from the mouse-up on "Find similar" to the cards, and to all their pictures."""
+    from qtpy.QtCore import Qt
+    from qtpy.QtTest import QTest
+
+    name = stage.open_slide("")
+    stage.finder.marks.clear()
+    stage.panel.tabs.setCurrentWidget(stage.panel.find)
+    width, height = stage.session.opened[name].slide.size
+    took = []
+    for share in (0.45, 0.5, 0.55, 0.6, 0.65):
+        stage.finder.marks.clear()
+        stage.finder.marks.add_box(name, (width * share, height * 0.5, 400, 300))
+        stage.finder.source.loader.forget()
+        stage.settle(0.3)
+        shown: list[float] = []
+        stage.finder.round_shown.connect(lambda _, at=shown: at.append(time.perf_counter()))
+        button = stage.panel.find.find
+        QTest.mousePress(button, Qt.MouseButton.LeftButton)
+        began = time.perf_counter()
+        QTest.mouseRelease(button, Qt.MouseButton.LeftButton)
+        stage.until(lambda at=shown: at)
+        stage.app.processEvents()
+        stage.until(lambda: not stage.finder.source.loader.pending)
+        took.append((shown[0] - began, time.perf_counter() - began))
+    cards, pictures = np.median(took, axis=0)
+    return (
+        f"mouse-up to cards {cards:.2f} s, to all pictures in view {pictures:.2f} s (median of 5)"
+    )
+
+
 def first_picture(stage: Stage, library: Path) -> str:
     """Seconds from opening a library to its list, and to a slide's first picture."""
     began = time.perf_counter()
@@ -203,8 +304,10 @@ def _measure(folder: Path, patches: int, seconds: float, library: Path | None) -
     stage.viewer.layers.clear()
     print(f"{SIDE:,} x {SIDE:,} slide open after {opened:.2f} s")
     print(first_picture(stage, stage.library))
-    stage.session.close()
-    stage.viewer.close()
+    for row in gallery_rows(stage, seconds):
+        print(row, flush=True)
+    print(mouse_to_gallery(stage))
+    stage.close()
 
 
 if __name__ == "__main__":

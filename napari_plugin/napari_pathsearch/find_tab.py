@@ -10,6 +10,7 @@ from qtpy.QtWidgets import QDockWidget, QMainWindow, QWidget
 from napari_pathsearch.ask.panel import AskPanel
 from napari_pathsearch.finder import finder_of
 from napari_pathsearch.gallery.dock import MatchesDock
+from napari_pathsearch.judge.news import NewsLine
 from napari_pathsearch.session import Session
 
 
@@ -19,12 +20,15 @@ class FindTab(AskPanel):
     Attributes
     ----------
     matches : MatchesDock
+    news : NewsLine
     """
 
     def __init__(self, session: Session, parent: QWidget | None = None) -> None:
         self.finder = finder_of(session)
         super().__init__(self.finder, parent)
         self.matches = MatchesDock(self.finder)
+        self.news = NewsLine(self.finder, self)
+        self.layout().insertWidget(0, self.news)
         self._dock: Any = None
         self.finder.round_shown.connect(self._open_dock)
         self.destroyed.connect(self.matches.deleteLater)

@@ -8,17 +8,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QObject, Signal
 
 from napari_pathsearch import remembered
 from napari_pathsearch.ask.marks import Marks
 from napari_pathsearch.ask.settings import AskSettings
+from napari_pathsearch.collect.shelf import Shelf
 from napari_pathsearch.gallery.delegate import PictureSource
 from napari_pathsearch.gallery.loader import PictureLoader
 from napari_pathsearch.gallery.pictures import Pictures
 from napari_pathsearch.judge.book import RoundSeen, VerdictBook
+from napari_pathsearch.judge.news import News
+from napari_pathsearch.words import message_of
 from pathsearch.errors import PathsearchError, QueryError
 from pathsearch.nouns import Example, Match, Picture, Query
 
@@ -26,7 +29,7 @@ if TYPE_CHECKING:
     from napari_pathsearch.jobs import Job
     from napari_pathsearch.session import Session
     from pathsearch.library import Library
-    from pathsearch.review import Reviews, Summary
+    from pathsearch.review import Review, Reviews, Summary
     from pathsearch.search import Answer
     from pathsearch.search.bias import Tally
     from pathsearch.search.maps import SimilarityMap
@@ -34,6 +37,8 @@ if TYPE_CHECKING:
 _MORE = 40
 #: Random patches that a blinded review mixes in, for each match.
 _CONTROL_SHARE = 0.25
+#: Columns that a new user sees, where the slides have them; at most two.
+_USUAL_COLUMNS = ("diagnosis", "organ", "site", "stain", "year")
 
 
 @dataclass(frozen=True)
@@ -86,6 +91,8 @@ class Finder(QObject):
         session.closing.connect(self.close)
         self._review_read.connect(self._show_review)
         self._take_library()
+        self.shelf = Shelf(self)
+        self.news = News(self)
 
     # ------------------------------------------------------------------ library
 
@@ -97,8 +104,20 @@ class Finder(QObject):
             self.book = VerdictBook(_reviews_of(library), self)
             self.book.failed.connect(self._say_failure)
             # Loading the encoder takes seconds: begin before the first question
-            self.session.run(lambda _: searcher.encoder, lane="search", failed=lambda _: None)
+            self.session.run(lambda _: searcher.encoder, lane="search", failed=self._say_no_encoder)
+            self._pick_columns()
         self.library_changed.emit()
+
+    def _pick_columns(self) -> None:
+        """For who never picked any: the usual ones that the slides have."""
+        if not self.columns and not remembered.recall("columns", []):
+            there = {name.casefold(): name for r in self.session.slides for name in r.metadata}
+            self.columns = tuple(there[name] for name in _USUAL_COLUMNS if name in there)[:2]
+
+    def _say_no_encoder(self, error: Exception) -> None:
+        message = message_of(error)
+        line = f"Slides and earlier searches can be looked at, but not searched: {message.line}"
+        self.session.say(line, message.details, "warning")
 
     def _say_failure(self, line: str) -> None:
         self.session.say(line, kind="error")
@@ -184,7 +203,6 @@ class Finder(QObject):
         searcher = self.session.searcher
         if searcher is None:
             return
-        self.cancel()
         column = self.columns[0] if self.columns else ""
 
         def work(job: Job) -> Asked:
@@ -195,10 +213,15 @@ class Finder(QObject):
             mixed = searcher.random_matches(query, controls) if controls else ()
             return Asked(answer, tallies, mixed)
 
+        self._search(work, lambda asked: self._answered(asked, kind))
+
+    def _search(self, work: Callable[[Job], Any], done: Callable[[Any], None]) -> None:
+        """Run a search, instead of the one under way; the user can cancel it."""
+        self.cancel()
         job = self.session.run(
             work,
             lane="search",
-            done=lambda asked: self._answered(asked, kind),
+            done=done,
             failed=self._failed,
             cancelled=lambda: self._ended(job),
         )
@@ -244,6 +267,34 @@ class Finder(QObject):
             return
         count = max(3, round(_CONTROL_SHARE * len(self.seen.found)))
         self.ask(self.seen.query, "replay", controls=count)
+
+    def show_new(self, review: str) -> None:
+        """Ask a review's question, verdicts included, of the slides that came in since."""
+        searcher, library = self.session.searcher, self.session.library
+        if searcher is None or library is None:
+            return
+        book = self.book
+
+        def work(_: Job) -> tuple[Review, Answer | None]:
+            from pathsearch.review import Reviews, find_new
+
+            book.flush()
+            with Reviews(library) as reviews:
+                found = find_new(reviews, searcher, review)
+                return reviews.get(review), found.answer
+
+        self._search(work, self._take_new)
+
+    def _take_new(self, found: tuple[Review, Answer | None]) -> None:
+        self._ended(self._job)
+        review, answer = found
+        self.book.load(review)
+        if answer is not None and self.book.rounds:
+            self.book.rounds[-1] = replace(self.book.rounds[-1], answer=answer)
+        self.news.look()
+        if self.book.rounds:
+            self.show_round(len(self.book.rounds))
+            self._tally_again()
 
     def list_reviews(self) -> None:
         """Read what was kept; `reviews_listed` follows with the summaries, newest first."""

@@ -11,6 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+#: Slides that are named where several cannot be read.
+_NAMED = 8
+
 
 @dataclass(frozen=True)
 class Order:
@@ -25,12 +28,15 @@ class Order:
     spec_mpp : float or None
         µm per pixel to search at; None for a library that is there.
     manifest : Path or None
+    mpp : float or None
+        µm per level-0 pixel of slides that do not say; None leaves them out.
     """
 
     slides: tuple[Path, ...]
     library: Path
     spec_mpp: float | None = None
     manifest: Path | None = None
+    mpp: float | None = None
 
     def words(self) -> list[str]:
         """The command's arguments."""
@@ -39,6 +45,8 @@ class Order:
             words += ["--spec-mpp", f"{self.spec_mpp:g}"]
         if self.manifest is not None:
             words += ["--manifest", str(self.manifest)]
+        if self.mpp is not None:
+            words += ["--mpp", f"{self.mpp:g}"]
         return words
 
 
@@ -59,10 +67,21 @@ def plan_in_words(plan: dict[str, Any]) -> str:
             f"About {time_in_words(plan['seconds'])}, at the {plan['patches_per_second']:.0f} "
             "patches a second that this machine just did."
         )
-    lines += [f"✕ {f['slide_id']}: {f['message']}" for f in failed[:20]]
-    if len(failed) > 20:
-        lines.append(f"… and {len(failed) - 20} more.")
-    return "\n".join(lines)
+    return "\n".join(lines + _faults_in_words(failed))
+
+
+def _faults_in_words(failed: list[dict[str, Any]]) -> list[str]:
+    """Slides that cannot be indexed; what the dialog itself can mend is said once."""
+    silent = [f["slide_id"] for f in failed if f["code"] == "mpp-missing"]
+    others = [f for f in failed if f["code"] != "mpp-missing"]
+    lines = []
+    if silent:
+        named = ", ".join(silent[:_NAMED]) + (" …" if len(silent) > _NAMED else "")
+        lines.append(f"✕ No resolution in the file: {named}. Give it above.")
+    lines += [f"✕ {f['slide_id']}: {f['message']}" for f in others[:_NAMED]]
+    if len(others) > _NAMED:
+        lines.append(f"… and {len(others) - _NAMED} more.")
+    return lines
 
 
 def size_in_words(count: float) -> str:

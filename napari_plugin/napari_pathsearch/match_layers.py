@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 MATCHES, MAP = "pathsearch_matches", "pathsearch_map"
 _CHOSEN = "#00e5ff"
 _OPACITY = 0.55
+#: Where the scores' colours begin: the dark end of the scale cannot be seen on stained nuclei.
+_LEAST_SHADE = 0.45
 
 
 def show_matches(
@@ -80,7 +82,8 @@ def _drawn(
     scores = np.array([match.score for match in here], np.float32)
     spread = [match.score for match in everything]
     low, high = min(spread), max(spread)
-    shades = colours((scores - low) / max(high - low, 1e-6))
+    share = (scores - low) / max(high - low, 1e-6)
+    shades = colours(_LEAST_SHADE + (1 - _LEAST_SHADE) * share)
     borders = ["#{:02x}{:02x}{:02x}".format(*shade) for shade in shades.tolist()]
     boxes = [match.footprint for match in here]
     centres = np.array([(b.x + b.width / 2, b.y + b.height / 2) for b in boxes])
@@ -88,7 +91,7 @@ def _drawn(
     widths = np.full(len(here), 0.03)
     for number, match in enumerate(here):
         if match.key == chosen:
-            borders[number], widths[number] = _CHOSEN, 0.07
+            borders[number], widths[number] = _CHOSEN, 0.045
     return centres, sizes, borders, widths
 
 

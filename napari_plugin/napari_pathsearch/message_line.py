@@ -79,6 +79,10 @@ class MessageLine(QWidget):
         self._more.setVisible(bool(text))
         self._unfold(False)
 
+    def unfold(self) -> None:
+        """Show the details, if there are any."""
+        self._more.setChecked(self._more.isVisibleTo(self))
+
     def _unfold(self, unfolded: bool) -> None:
         self._details.setVisible(unfolded)
         self._copy.setVisible(unfolded)

@@ -10,6 +10,7 @@ from qtpy.QtWidgets import (
     QComboBox,
     QDialog,
     QDialogButtonBox,
+    QDoubleSpinBox,
     QFileDialog,
     QFormLayout,
     QHBoxLayout,
@@ -25,6 +26,7 @@ from qtpy.QtWidgets import (
 from napari_pathsearch.command_run import CommandRun
 from napari_pathsearch.index_run import Order, plan_in_words
 from napari_pathsearch.words import magnification, mpp_of_power
+from pathsearch.config import SANE_MPP
 
 if TYPE_CHECKING:
     from pathsearch.library import Library
@@ -57,7 +59,7 @@ class LibraryDialog(QDialog):
         self.setMinimumWidth(520)
         self.slides = QListWidget(self)
         self.slides.setToolTip("Folders are searched for slides, with the folders in them")
-        self.slides.setMaximumHeight(110)
+        self.slides.setFixedHeight(104)
         self.place = QLineEdit(self)
         self.power = QComboBox(self)
         for power in _POWERS:
@@ -71,6 +73,16 @@ class LibraryDialog(QDialog):
         self.manifest.setToolTip(
             "A CSV or TSV file with a column 'path'; 'slide_id', 'case_id', 'mpp' and any columns "
             "of your own may follow, and can be searched and shown"
+        )
+        self.mpp = QDoubleSpinBox(self)
+        self.mpp.setRange(0.0, SANE_MPP[1])
+        self.mpp.setDecimals(4)
+        self.mpp.setSingleStep(0.05)
+        self.mpp.setSpecialValueText("leave such slides out")
+        self.mpp.setSuffix(" µm a pixel")
+        self.mpp.setToolTip(
+            "For slides whose file does not say its resolution: 40x scanners make about 0.25 µm a "
+            "pixel, 20x scanners about 0.5. The table of cases can say it slide by slide."
         )
         self.answer = QLabel("", self)
         self.answer.setWordWrap(True)
@@ -101,6 +113,7 @@ class LibraryDialog(QDialog):
             form.addRow("Library", self._with_button(self.place, self._ask_place))
             form.addRow("Magnification", self.power)
         form.addRow("Table of cases", self._with_button(self.manifest, self._ask_manifest))
+        form.addRow("Unknown resolution", self.mpp)
         box = QDialogButtonBox(self)
         box.addButton(self.look, QDialogButtonBox.ButtonRole.ActionRole)
         self.start = box.addButton("Start", QDialogButtonBox.ButtonRole.AcceptRole)
@@ -115,6 +128,7 @@ class LibraryDialog(QDialog):
         for line in (self.place, self.manifest):
             line.textChanged.connect(self._changed)
         self.power.currentIndexChanged.connect(self._changed)
+        self.mpp.valueChanged.connect(self._changed)
 
     def _with_button(self, line: QLineEdit, call: Any) -> QHBoxLayout:
         button = QToolButton(self)
@@ -146,10 +160,14 @@ class LibraryDialog(QDialog):
         manifest = self.manifest.text().strip()
         chosen = Path(manifest) if manifest else None
         if self._library is not None:
-            return Order(slides, self._library.path, None, chosen)
+            return Order(slides, self._library.path, None, chosen, self._mpp())
         path = Path(place)
         path = path if path.name.endswith(_ENDING) else path.with_name(path.name + _ENDING)
-        return Order(slides, path, float(self.power.currentData()), chosen)
+        return Order(slides, path, float(self.power.currentData()), chosen, self._mpp())
+
+    def _mpp(self) -> float | None:
+        value = float(self.mpp.value())
+        return max(value, SANE_MPP[0]) if value > 0 else None
 
     def _changed(self, *_: object) -> None:
         self._plan = None
@@ -182,6 +200,7 @@ class LibraryDialog(QDialog):
 
     def _said(self, text: str) -> None:
         self.answer.setText(text)
+        self.adjustSize()  # a longer answer takes no room from the buttons
         self.look.setEnabled(self.order() is not None)
 
     def _accepted(self) -> None:

@@ -11,6 +11,7 @@ from qtpy.QtCore import QSize, Qt
 from qtpy.QtGui import QDragEnterEvent, QDropEvent, QShowEvent
 from qtpy.QtWidgets import (
     QCheckBox,
+    QDockWidget,
     QFileDialog,
     QGridLayout,
     QHBoxLayout,
@@ -22,6 +23,9 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
+from napari_pathsearch.ask.panel import is_picture
+from napari_pathsearch.collect.shelf import places_on_canvas
+from napari_pathsearch.collect.tab import CollectionsTab
 from napari_pathsearch.find_tab import FindTab
 from napari_pathsearch.index_bar import IndexBar
 from napari_pathsearch.message_line import MessageLine
@@ -51,6 +55,7 @@ class Panel(QWidget):
     tabs : QTabWidget
     slides : SlideList
     find : FindTab
+    collections : CollectionsTab
     index_bar : IndexBar
     messages : MessageLine
     """
@@ -66,6 +71,8 @@ class Panel(QWidget):
         self.tabs.addTab(self.slides, "Slides")
         self.find = FindTab(self.session, self)
         self.tabs.addTab(self.find, "Find")
+        self.collections = CollectionsTab(self.find.finder, self)
+        self.tabs.addTab(self.collections, "Collections")
         self.index_bar = IndexBar(self.session, self)
         self.messages = MessageLine(self.session, self)
         self._hide = QCheckBox("Hide names", self)
@@ -85,6 +92,8 @@ class Panel(QWidget):
         self._hide.toggled.connect(partial(setattr, self.session, "hide_names"))
         self.session.names_hidden.connect(self._hide.setChecked)
         napari_viewer.bind_key("Alt-H", lambda _: self._hide.toggle(), overwrite=True)
+        napari_viewer.bind_key("C", lambda _: self.collect(), overwrite=True)
+        self.find.finder.news.changed.connect(self._badge)
         self.session.mpp_missing.connect(self.ask_mpp)
         self.slides.chosen.connect(self.session.open_slide)
         self.session.library_changed.connect(self._library_changed)
@@ -93,14 +102,14 @@ class Panel(QWidget):
     def _buttons(self) -> QGridLayout:
         grid = QGridLayout()
         self._add = QPushButton("Add slides…", self)
-        self._find = QPushButton("Find slides…", self)
+        self._locate = QPushButton("Locate slides…", self)
         buttons = (
             (QPushButton(self), "Open library…", "Open a folder NAME.pathsearch", self.ask_open),
             (QPushButton(self), "New library…", "Make a library from your slides", self.ask_new),
             (self._add, "Add slides…", "Index more slides into this library", self.ask_add),
             (
-                self._find,
-                "Find slides…",
+                self._locate,
+                "Locate slides…",
                 "Say where this library's slides are on this machine",
                 self.ask_root,
             ),
@@ -115,7 +124,21 @@ class Panel(QWidget):
     def _library_changed(self) -> None:
         library = self.session.library
         self._add.setEnabled(library is not None and not library.read_only)
-        self._find.setEnabled(library is not None)
+        self._locate.setEnabled(library is not None)
+
+    def _badge(self) -> None:
+        """How many slides have come in since the latest search that was judged."""
+        found = self.find.finder.news.found
+        words = f"Find ({found[0].slides} new)" if found else "Find"
+        self.tabs.setTabText(self.tabs.indexOf(self.find), words)
+
+    def collect(self) -> None:
+        """Collect what is marked on the slide, or else what is in view."""
+        places = places_on_canvas(self.find.finder)
+        if places:
+            self.find.finder.shelf.collect(places)
+        else:
+            self.session.say("Open a slide of the library first: only its places are collected.")
 
     def showEvent(self, event: QShowEvent) -> None:  # noqa: N802
         """Qt's: the session ends with napari's window (a floating dock is another one)."""
@@ -123,6 +146,14 @@ class Panel(QWidget):
         if not self._tied and isinstance(self.window(), QMainWindow):
             self._tied = True
             self.window().destroyed.connect(self.session.close)
+
+    def calm_window(self) -> None:
+        """Put napari's layer controls away: the room is the tissue's.
+
+        Looking, asking and judging need none of them; the menu "Window" brings them back.
+        """
+        for dock in self.window().findChildren(QDockWidget, "layer controls"):
+            dock.hide()
 
     def sizeHint(self) -> QSize:  # noqa: N802
         """Qt's: narrow, so that the slide has the room."""
@@ -212,10 +243,16 @@ class Panel(QWidget):
             event.acceptProposedAction()
 
     def dropEvent(self, event: QDropEvent) -> None:  # noqa: N802
-        """Qt's: libraries and slides open."""
+        """Qt's: libraries and slides open; a picture is asked with."""
         for url in event.mimeData().urls():
-            if url.isLocalFile():
-                self.open_path(url.toLocalFile())
+            if not url.isLocalFile():
+                continue
+            path = url.toLocalFile()
+            if is_picture(path) and self.session.library is not None:
+                self.tabs.setCurrentWidget(self.find)
+                self.find.ask_resolution(path)
+            else:
+                self.open_path(path)
         event.acceptProposedAction()
 
 

@@ -259,6 +259,7 @@ class Session(QObject):
         box: tuple[float, float, float, float],
         *,
         context: float = 4.0,
+        keep_zoom: bool = False,
         then: Callable[[Image], None] | None = None,
     ) -> None:
         """Show a place of a slide, opening the slide if need be.
@@ -270,11 +271,13 @@ class Session(QObject):
             Level-0 pixels.
         context : float
             The view's shorter side, in lengths of the box's longer side.
+        keep_zoom : bool
+            Leave the magnification as it is, where the box can be seen well at it.
         then : callable, optional
         """
 
         def arrived(layer: Image) -> None:
-            self._shown.look_at(layer, box, context)
+            self._shown.look_at(layer, box, context, keep_zoom=keep_zoom)
             if then is not None:
                 then(layer)
 

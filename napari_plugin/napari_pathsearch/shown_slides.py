@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 #: A view is drawn again at most this often while its tiles come in, ms.
 _REDRAW_MS = 80
+#: A place is seen well where it takes this share of the view's shorter side.
+_SMALLEST_SHARE, _LARGEST_SHARE = 0.1, 0.8
 
 
 class ShownSlides(QObject):
@@ -189,14 +191,23 @@ class ShownSlides(QObject):
 
     # ------------------------------------------------------------------- looking
 
-    def look_at(self, layer: Image, box: tuple[float, float, float, float], context: float) -> None:
+    def look_at(
+        self,
+        layer: Image,
+        box: tuple[float, float, float, float],
+        context: float,
+        *,
+        keep_zoom: bool = False,
+    ) -> None:
         """Centre the view on a box (level 0), with some tissue around it."""
         corners = Frame(layer).corners(*box)
         low, high = corners.min(axis=0), corners.max(axis=0)
         height, width = self._viewer.canvas.size
         side = max(float((high - low).max()), 1e-6)
         self._viewer.scene.camera.center = tuple((low + high) / 2)
-        self._viewer.scene.camera.zoom = min(height, width) / (side * context)
+        share = side * self._viewer.scene.camera.zoom / min(height, width)
+        if not (keep_zoom and _SMALLEST_SHARE <= share <= _LARGEST_SHARE):
+            self._viewer.scene.camera.zoom = min(height, width) / (side * context)
 
     def view_box(self) -> tuple[str, float, float, float, float] | None:
         """As `Session.view_box`; cut at the slide's edge."""

@@ -163,7 +163,8 @@ class SlideList(QWidget):
             words = (
                 "No library is open.\n\nDrop a folder NAME.pathsearch on this window, open one "
                 "with the button above, or make one from a folder of slides.\n\n"
-                "A single slide can be dropped here too."
+                "A single slide can be dropped here too.\n\n"
+                "To try it: File > Open Sample > pathsearch > Demo library."
             )
         elif self._session.slides:
             words = f"No slide matches “{self.search.text()}”."

@@ -55,7 +55,7 @@ def _line(error: PathsearchError) -> str:
     said = one_line(str(error))
     if isinstance(error, SlideNotFoundError) and error.fields.get("path"):
         return (
-            f"The slide's file is not at {error.fields['path']}. Use “Find slides…” to say where."
+            f"The slide's file is not at {error.fields['path']}. Use “Locate slides…” to say where."
         )
     if isinstance(error, LibraryLockedError):
         return f"Another program is writing to this library; try again later. {said}"

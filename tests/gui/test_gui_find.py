@@ -98,6 +98,17 @@ def test_drawing_with_the_mouse_makes_the_question(asking, session, qtbot, until
     drag(qtbot, canvas, [on_canvas(session, *xy) for xy in ring])
     until(lambda: find.finder.marks.counts() == (3, 0))
     assert len(find.finder.marks.examples()[0][2].polygons[0][0]) >= 4
+    # A polygon: corners by clicks, a double click ends it
+    tools["polygon"].click()
+    for xy in [(300, 1500), (700, 1500), (700, 1900), (320, 1880)]:
+        place = on_canvas(session, *xy)
+        qtbot.mouseMove(canvas, place)
+        qtbot.mouseClick(canvas, LEFT, pos=place)
+    qtbot.mouseDClick(canvas, LEFT, pos=place)
+    until(lambda: find.finder.marks.counts() == (4, 0))
+    corners = np.array(find.finder.marks.examples()[0][3].polygons[0][0])
+    assert len(corners) == 4
+    assert np.abs(corners.min(axis=0) - (300, 1500)).max() < 3 * pixel
     # A right click offers: not like this
     tools["look"].click()
     layer = find.finder.marks.layer("a.tiff")
@@ -108,11 +119,42 @@ def test_drawing_with_the_mouse_makes_the_question(asking, session, qtbot, until
     menu = QApplication.activePopupWidget()
     menu.actions()[0].trigger()
     menu.close()
-    assert find.finder.marks.counts() == (2, 1)
+    assert find.finder.marks.counts() == (3, 1)
     assert "1 counter-example" in find.marked.text()
     find.clear.click()
     assert find.finder.marks.counts() == (0, 0)
     assert not [x for x in session.viewer.layers if MARKS in x.metadata]
+
+
+def test_what_is_in_view_is_asked_with_by_keys_alone(asking, session, qtbot, until):
+    find, canvas = asking, canvas_of(session)
+    session.go_to("a.tiff", (1000, 800, 200, 200), context=2)
+    until(lambda: session.view_box()[3] < 500)
+    canvas.setFocus()
+    qtbot.keyClick(canvas, Qt.Key.Key_V)
+    ((region,), _) = find.finder.marks.examples()
+    _, x, y, width, height = session.view_box()
+    corners = np.array(region.polygons[0][0])
+    assert np.allclose(corners.min(axis=0), (x, y), atol=1)
+    assert np.allclose(corners.max(axis=0), (x + width, y + height), atol=1)
+    with qtbot.waitSignal(find.finder.round_shown, timeout=60_000) as shown:
+        qtbot.keyClick(canvas, Qt.Key.Key_F)
+    matches = shown.args[0].matches
+    assert matches
+    # Going from match to match keeps the magnification
+    dock, camera = find.matches, session.viewer.scene.camera
+    other = next(m for m in matches if m.key.slide_id == "a.tiff")
+    camera.zoom = 1.3
+    dock.go_to(other)  # its slide is open: at once
+    assert camera.zoom == pytest.approx(1.3)
+    box = other.footprint
+    _, x, y, width, height = session.view_box()
+    assert (x + width / 2, y + height / 2) == pytest.approx(
+        (box.x + box.width / 2, box.y + box.height / 2), abs=2
+    )
+    camera.zoom = 0.01  # nothing to be seen: then it comes closer
+    dock.go_to(other)
+    assert camera.zoom > 0.3
 
 
 def test_search_click_judge_refine_export_and_find_the_review_again(

@@ -54,8 +54,11 @@ def test_a_dropped_library_is_listed_searched_and_its_slides_open(
     panel.slides.search.setText("nothing of that kind")
     assert listed(panel) == []
     panel.slides.search.clear()
+    view = panel.slides.view
+    place = view.visualRect(panel.slides.model.index(3)).center()
     with qtbot.waitSignal(session.slide_opened, timeout=30_000):
-        panel.slides.view.activated.emit(panel.slides.model.index(3))
+        qtbot.mouseClick(view.viewport(), Qt.MouseButton.LeftButton, pos=place)
+        qtbot.mouseDClick(view.viewport(), Qt.MouseButton.LeftButton, pos=place)
     assert session.active == "sub/c.tiff"
     assert [layer.name for layer in viewer.layers] == ["sub/c.tiff"]
 
@@ -110,7 +113,7 @@ def test_slides_that_are_gone_are_still_listed_and_found_again(
     session.heard.clear()
     session.open_slide("a.tiff")
     until(lambda: session.heard)
-    assert "Find slides" in session.heard[-1].line
+    assert "Locate slides" in session.heard[-1].line
     assert not session.opened
     (name,) = session.library.roots()
     panel.set_root(name, copied.parent / "slides")

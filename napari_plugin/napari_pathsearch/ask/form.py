@@ -35,9 +35,9 @@ _EXCLUDES = (
     ("case", "The whole case", "No matches from any slide of the question's case"),
 )
 _COMBINES = (
-    ("mean", "What they have in common", "The mean of the marked patches (mean)"),
+    ("mean", "What they share", "What the marked patches have in common: their mean (mean)"),
     ("max", "Any one of them", "The best of the marked patches counts (max)"),
-    ("set", "The area as a whole", "Areas of the region's size, patch by patch (set)"),
+    ("set", "The whole area", "Areas of the region's size, compared patch by patch (set)"),
 )
 
 
@@ -69,7 +69,7 @@ class AskForm(QWidget):
         self.spacing = _decimal(50.0, "Least distance between two matches, in patch widths", "any")
         self.diversity = _decimal(1.0, "Higher brings matches forward that differ", "by closeness")
         self.combine = _choices(_COMBINES, "Several patches")
-        self.exact = QCheckBox("Compare with every patch")
+        self.exact = QCheckBox("Compare with every patch (slower)")
         self.exact.setToolTip("Slower, and misses nothing")
         self.more = QToolButton()
         self.more.setText("More settings")
@@ -169,7 +169,7 @@ class AskForm(QWidget):
         rest.addRow("Distance apart", self.spacing)
         rest.addRow("Variety", self.diversity)
         rest.addRow("Look for", self.combine)
-        rest.addRow("", self.exact)
+        rest.addRow(self.exact)
         whole = QVBoxLayout(self)
         whole.setContentsMargins(0, 0, 0, 0)
         whole.setSpacing(4)

@@ -77,15 +77,16 @@ class AskPanel(QWidget):
             button.setMinimumWidth(30)
             self.tools.addButton(button)
             bar.addWidget(button, 1)
-        self.view.setText("View")
-        self.view.setToolTip("Ask with everything that is in view")
-        bar.addWidget(self.view, 1)
-        line = QHBoxLayout()
+        self.view.setText("Mark what is in view")
+        self.view.setToolTip("Ask with everything that the canvas shows now (key V on the slide)")
         self.marked.setWordWrap(True)
+        self.marked.setMinimumHeight(2 * self.fontMetrics().height() + 2)  # nothing jumps
+        self.marked.setAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
         self.clear.setText("Clear")
         self.clear.setToolTip("Remove all marks")
-        line.addWidget(self.marked, 1)
-        line.addWidget(self.clear, 0, Qt.AlignmentFlag.AlignTop)
+        line = QHBoxLayout()
+        line.addWidget(self.view, 1)
+        line.addWidget(self.clear)
         self.find.setToolTip(f"Search with what is marked (key {FIND_KEY} on the slide)")
         self.find.setMinimumHeight(34)
         font = self.find.font()
@@ -100,6 +101,7 @@ class AskPanel(QWidget):
         whole = QVBoxLayout(self)
         whole.addLayout(bar)
         whole.addLayout(line)
+        whole.addWidget(self.marked)
         whole.addWidget(self.form)
         whole.addLayout(ask)
         whole.addWidget(self.progress)
@@ -121,6 +123,7 @@ class AskPanel(QWidget):
         finder.session.slides_changed.connect(self._take_library)
         viewer = finder.session.viewer
         viewer.bind_key(FIND_KEY, lambda _: self.start(), overwrite=True)
+        viewer.bind_key("V", lambda _: self._ask_view(), overwrite=True)
         viewer.bind_key("Escape", lambda _: marks.use("look"), overwrite=True)
 
     # ------------------------------------------------------------------ what happens
@@ -212,17 +215,17 @@ class AskPanel(QWidget):
 
     def dragEnterEvent(self, event: QDragEnterEvent) -> None:  # noqa: N802
         """Image files are welcome."""
-        if any(_is_picture(url.toLocalFile()) for url in event.mimeData().urls()):
+        if any(is_picture(url.toLocalFile()) for url in event.mimeData().urls()):
             event.acceptProposedAction()
 
     def dropEvent(self, event: QDropEvent) -> None:  # noqa: N802
         """Ask how large a pixel is, and ask with the picture."""
         event.acceptProposedAction()
         for url in event.mimeData().urls():
-            if _is_picture(url.toLocalFile()):
-                self._ask_resolution(url.toLocalFile())
+            if is_picture(url.toLocalFile()):
+                self.ask_resolution(url.toLocalFile())
 
-    def _ask_resolution(self, path: str) -> None:
+    def ask_resolution(self, path: str) -> None:
         """A picture does not say its resolution: the user has to. Never blocks."""
         dialog = QInputDialog(self)
         dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
@@ -239,7 +242,8 @@ class AskPanel(QWidget):
         dialog.open()
 
 
-def _is_picture(path: str) -> bool:
+def is_picture(path: str) -> bool:
+    """Whether a file is a picture to ask with, by its name; TIFF files are slides."""
     return path.lower().endswith(_PICTURES)
 
 

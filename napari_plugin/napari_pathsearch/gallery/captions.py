@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -87,7 +88,7 @@ class CardWords:
             rank += " (new)" if before is None else f" (was {before})"
         first, closer = f"{rank}  ·  {match.score:.3f}", ""
         if match.percentile is not None:
-            closer = f"> {match.percentile:.0f}%"
+            closer = f"> {whole(match.percentile)}%"
         if self.earlier is None and closer:
             first += f"  ·  {closer}"
         where = self.names.slide(match.key.slide_id)
@@ -97,7 +98,7 @@ class CardWords:
         if self.specs:
             spec = self.specs.get(match.key.spec)
             lines.append(magnification(spec.mpp) if spec else match.key.spec)
-        return lines + [f"{name}: {match.metadata.get(name, '–')}" for name in self.columns]
+        return lines + [_column_words(name, match.metadata.get(name)) for name in self.columns]
 
     def tooltip(self, match: Match, spec: TileSpec | None) -> str:
         """Everything about a match, technical words included; plain text, one fact a line."""
@@ -117,9 +118,21 @@ class CardWords:
         return "\n".join(lines)
 
 
+def _column_words(name: str, value: object) -> str:
+    """A column's value; with its name only where the value alone would not tell."""
+    if isinstance(value, str) and value and not value.replace(".", "").isdigit():
+        return value
+    return f"{name}: {'–' if value in (None, '') else value}"
+
+
 def percentile_words(percentile: float) -> str:
     """How a score compares with what is usually found at its rank."""
-    return f"closer than {percentile:.0f}% of what searches here usually find"
+    return f"closer than {whole(percentile)}% of what searches here usually find"
+
+
+def whole(percentile: float) -> int:
+    """Whole per cent, 99 at most: nothing is closer than everything that could be found."""
+    return min(round(percentile), 99)
 
 
 def quiet_line(answer: Answer, names: Names) -> str:
@@ -134,6 +147,11 @@ def quiet_line(answer: Answer, names: Names) -> str:
     parts += [names.text(str(departure)) for departure in answer.departures]
     line = "; ".join(parts)
     return line[:1].upper() + line[1:] + "."
+
+
+def plain_note(note: str) -> str:
+    """A note without the arithmetic, which the tooltip has."""
+    return re.sub(r"^(Refined by .*? matches),.*", r"\1.", note)
 
 
 def summary(matches: Sequence[Match], searched: int, specs: Sequence[TileSpec]) -> str:

@@ -6,17 +6,27 @@ from functools import partial
 from typing import Any
 
 from qtpy.QtCore import QPoint, Qt
-from qtpy.QtWidgets import QApplication, QInputDialog, QLabel, QMenu, QVBoxLayout, QWidget
+from qtpy.QtWidgets import (
+    QApplication,
+    QHBoxLayout,
+    QLabel,
+    QMenu,
+    QStackedWidget,
+    QVBoxLayout,
+    QWidget,
+)
 
 from napari_pathsearch import match_layers, take_along
 from napari_pathsearch.compare import SideBySide, asked_sight, match_sight
 from napari_pathsearch.finder import Finder
-from napari_pathsearch.gallery.captions import CardWords, Names, quiet_line, summary
+from napari_pathsearch.gallery.captions import CardWords, Names, plain_note, quiet_line, summary
 from napari_pathsearch.gallery.colours import Shades
 from napari_pathsearch.gallery.map_bar import MapBar
+from napari_pathsearch.gallery.slides_page import SlidesPage
 from napari_pathsearch.gallery.toolbar import GalleryBar
 from napari_pathsearch.gallery.view import GalleryView
 from napari_pathsearch.judge.book import RoundSeen, compared
+from napari_pathsearch.judge.note_dialog import ask_note, ask_reviewer
 from napari_pathsearch.judge.review_mode import ReviewMode
 from pathsearch.nouns import Match, PatchKey
 
@@ -39,9 +49,14 @@ class MatchesDock(QWidget):
         self.map_bar = MapBar(finder, self)
         self.summary, self.quiet, self.tally = QLabel(_EMPTY), QLabel(""), QLabel("")
         self.view = GalleryView(Shades.of_viewer(self._session.viewer), self)
+        self.slides = SlidesPage(self._finder, self)
+        self.pages = QStackedWidget(self)
         self.side_by_side: SideBySide | None = None
         self.review_mode: ReviewMode | None = None
         self._chosen: PatchKey | None = None
+        self._number = 0
+        #: What was at the top when a round was left, by its number
+        self._at: dict[int, PatchKey | None] = {}
         self._lay_out()
         self._fill_menus()
         self._connect()
@@ -57,13 +72,20 @@ class MatchesDock(QWidget):
         self.quiet.setWordWrap(True)
         self.view.delegate.side = self.bar.size.value()
         self.view.spec_tooltip = self._tooltip
+        self.pages.addWidget(self.view)
+        self.pages.addWidget(self.slides)
+        said = QHBoxLayout()
+        said.setSpacing(24)
+        said.addWidget(self.summary)
+        said.addWidget(self.tally, 1)
+        said.addWidget(self.map_bar)
         whole = QVBoxLayout(self)
         whole.setContentsMargins(6, 4, 6, 4)
         whole.setSpacing(3)
-        for widget in (self.bar, self.summary, self.tally, self.quiet):
-            whole.addWidget(widget)
-        whole.addWidget(self.view, 1)
-        whole.addWidget(self.map_bar)
+        whole.addWidget(self.bar)
+        whole.addLayout(said)
+        whole.addWidget(self.quiet)
+        whole.addWidget(self.pages, 1)
         self.setMinimumHeight(240)
 
     def wanted_height(self) -> int:
@@ -80,7 +102,9 @@ class MatchesDock(QWidget):
             actions.addAction(words, partial(self.export, kind))
         actions.addSeparator()
         actions.addAction("Copy coordinates", self.copy_coordinates)
+        actions.addAction("Collect the chosen\tC", self.collect)
         actions.addSeparator()
+        actions.addAction("Your name in verdicts…", self.ask_reviewer)
         self.reviews_menu = actions.addMenu("Earlier reviews")
         self.reviews_menu.aboutToShow.connect(self._finder.list_reviews)
 
@@ -100,6 +124,7 @@ class MatchesDock(QWidget):
         view.undo_wanted.connect(self.undo)
         view.note_wanted.connect(self.write_note)
         view.menu_wanted.connect(self._menu)
+        view.collect_wanted.connect(lambda ask: self.collect(ask=ask))
         bar.ordered.connect(view.set_order)
         bar.resized.connect(view.set_side)
         bar.round_wanted.connect(finder.show_round)
@@ -108,6 +133,7 @@ class MatchesDock(QWidget):
         bar.refine.setShortcut("Ctrl+R")
         bar.beside.clicked.connect(self.open_side_by_side)
         bar.more.clicked.connect(finder.more)
+        bar.holding.toggled.connect(self._turn_page)
 
     def _take_library(self) -> None:
         self.view.set_source(self._finder.source)
@@ -117,8 +143,10 @@ class MatchesDock(QWidget):
         self.view.cards.show(())
         names = {name for record in self._session.slides for name in record.metadata}
         self.bar.offer_columns(sorted(names), self._finder.columns)
-        for tool in (self.bar.refine, self.bar.more, self.bar.review, self.bar.beside):
-            tool.setEnabled(False)
+        self._number = 0
+        self._at.clear()
+        self.bar.holding.setChecked(False)
+        self._enable(shown=False)
         self._say(_EMPTY)
         match_layers.remove_matches(self._session)
         match_layers.remove_maps(self._session)
@@ -127,20 +155,39 @@ class MatchesDock(QWidget):
 
     def show_round(self, seen: RoundSeen) -> None:
         """Show a round's matches."""
-        self._chosen = None
+        if self._number:
+            self._at[self._number] = self.view.first_in_view()
+        if seen.number == 1 and seen.kind == "ask" and len(self._finder.book.rounds) == 1:
+            self._at.clear()
+        self._chosen, self._number = None, seen.number
         self._renew_words()
         self.view.cards.show(seen.found)
-        self.view.scrollToTop()
+        self.view.come_back(self._at.get(seen.number))
         self._show_verdicts()
         self._offer_rounds()
         self._outline_all()
+        self._enable(shown=bool(seen.matches))
         last = seen.number == len(self._finder.book.rounds)
         self.bar.more.setEnabled(last and bool(seen.matches))
-        self.bar.refine.setEnabled(bool(seen.matches))
-        self.bar.review.setEnabled(bool(seen.matches))
-        self.bar.beside.setEnabled(bool(seen.matches))
+        if self.bar.holding.isChecked():
+            self.slides.renew()
         if self.side_by_side is not None:
             self.side_by_side.ask_about(asked_sight(self._session, seen.query))
+
+    def _enable(self, *, shown: bool) -> None:
+        bar = self.bar
+        for tool in (bar.refine, bar.more, bar.review, bar.beside, bar.holding):
+            tool.setEnabled(shown)
+
+    def show_slides(self) -> None:
+        """Which slides hold this, instead of the single matches."""
+        self.bar.holding.setChecked(True)
+
+    def _turn_page(self, slides: bool) -> None:
+        self.pages.setCurrentWidget(self.slides if slides else self.view)
+        self.bar.enable_order(not slides)
+        if slides:
+            self.slides.renew()
 
     def _append(self) -> None:
         seen = self._finder.seen
@@ -180,8 +227,10 @@ class MatchesDock(QWidget):
             new = compared(earlier.found, seen.found)[1]
             line += f"; {new} of them were not in round {earlier.number}"
         quiet = quiet_line(answer, words.names) if answer is not None else ""
-        notes = " ".join(words.names.text(note) for note in answer.notes) if answer else ""
-        self._say(line, f"{quiet} {notes}".strip(), self._tally_line())
+        notes = [words.names.text(note) for note in answer.notes] if answer is not None else []
+        plain = " ".join(plain_note(note) for note in notes)
+        self._say(line, f"{quiet} {plain}".strip(), self._tally_line())
+        self.quiet.setToolTip("\n".join([quiet, *notes]))
 
     def _tally_line(self) -> str:
         tallies = self._finder.tallies[:5]
@@ -230,6 +279,7 @@ class MatchesDock(QWidget):
         self._session.go_to(
             match.key.slide_id,
             (box.x, box.y, box.width, box.height),
+            keep_zoom=True,
             then=lambda _: self._outline(match.key.slide_id),
         )
         if self.side_by_side is not None:
@@ -279,19 +329,14 @@ class MatchesDock(QWidget):
             self.view.choose(keys)
 
     def write_note(self) -> None:
-        """Ask for a note on the first chosen match. Never blocks."""
+        """Ask for a note on the first chosen match."""
         chosen = self.view.chosen_keys()
-        if not chosen:
-            return
-        book, key = self._finder.book, chosen[0]
-        dialog = QInputDialog(self)
-        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        dialog.setWindowTitle("Note")
-        dialog.setLabelText("What should be remembered of this match?")
-        dialog.setOption(QInputDialog.InputDialogOption.UsePlainTextEditForTextInput)
-        dialog.setTextValue(book.notes().get(key, ""))
-        dialog.textValueSelected.connect(lambda text: book.note(key, text))
-        dialog.open()
+        if chosen:
+            ask_note(self._finder, chosen[0], self)
+
+    def ask_reviewer(self) -> None:
+        """Ask under which name verdicts are kept."""
+        ask_reviewer(self._finder, self)
 
     def _show_verdicts(self) -> None:
         book = self._finder.book
@@ -339,10 +384,20 @@ class MatchesDock(QWidget):
         ):
             menu.addAction(words, partial(self.judge, keys, decision))
         menu.addAction("Note…\tN", self.write_note)
+        menu.addAction("Collect\tC", self.collect)
+        menu.addAction("Collect in…\tShift+C", partial(self.collect, ask=True))
         menu.addAction("Undo\tCtrl+Z", self.undo)
         menu.addSeparator()
         menu.addAction("Copy coordinates", self.copy_coordinates)
         menu.popup(at)
+
+    def collect(self, *, ask: bool = False) -> None:
+        """Put the chosen matches into the current collection, or ask into which one."""
+        shelf, chosen = self._finder.shelf, self.view.chosen()
+        if ask and chosen:
+            shelf.name_wanted.emit(list(chosen))
+        else:
+            shelf.collect(chosen)
 
     def copy_coordinates(self) -> None:
         """Put the chosen matches' places on the clipboard, as `pathsearch query --like` takes."""

@@ -98,6 +98,12 @@ class PictureLoader(QObject):
         self._threads.clear()
 
     @property
+    def pending(self) -> int:
+        """Pictures that wait or are being read."""
+        with self._change:
+            return len(self._under_way)
+
+    @property
     def threads(self) -> tuple[threading.Thread, ...]:
         """Those that read; never the GUI thread."""
         return tuple(self._threads)

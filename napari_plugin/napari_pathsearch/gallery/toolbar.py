@@ -53,7 +53,7 @@ class GalleryBar(QWidget):
         self.columns_menu = QMenu(self)
         self.actions_button, self.actions_menu = QPushButton(), QMenu(self)
         self.refine, self.more, self.review = QPushButton(), QPushButton(), QPushButton()
-        self.beside, self.review_menu = QPushButton(), QMenu(self)
+        self.beside, self.holding, self.review_menu = QPushButton(), QPushButton(), QMenu(self)
         for value, words in _SORTS:
             self.sort.addItem(words, value)
         for value, words in _GROUPS:
@@ -79,6 +79,7 @@ class GalleryBar(QWidget):
             (self.more, "More", "Fetch further matches"),
             (self.review, "Review", "One match after the other, big, by keys"),
             (self.beside, "Side by side", "The question and the chosen match, moving together"),
+            (self.holding, "Slides", "Which slides hold this: how much of each looks like it"),
             (self.columns, "Columns", "What a card says of its slide"),
             (self.actions_button, "Take along", "Export, copy, open an earlier review"),
         ):
@@ -92,21 +93,24 @@ class GalleryBar(QWidget):
             button.setMenu(menu)
         line = QHBoxLayout(self)
         line.setContentsMargins(0, 0, 0, 0)
-        for widget in (self.refine, self.review, self.beside, self.more):
+        self.holding.setCheckable(True)
+        for widget in (self.refine, self.more, self.review, self.beside, self.holding):
             line.addWidget(widget)
         line.addWidget(self.rounds)
         line.addStretch(1)
-        line.addWidget(QLabel("Sort"))
-        line.addWidget(self.sort)
-        line.addWidget(self.group)
-        line.addWidget(self.columns)
-        line.addWidget(self.size)
-        line.addWidget(self.actions_button)
+        self._of_cards = (QLabel("Sort"), self.sort, self.group, self.columns, self.size)
+        for widget in (*self._of_cards, self.actions_button):
+            line.addWidget(widget)
 
     @property
     def order(self) -> Order:
         """What is set."""
         return Order(self.sort.currentData(), self.group.currentData())
+
+    def enable_order(self, there: bool) -> None:
+        """Order and size are of the cards: not where slides are listed."""
+        for widget in self._of_cards:
+            widget.setEnabled(there)
 
     def offer_columns(self, columns: Sequence[str], picked: Sequence[str]) -> None:
         """Columns that the slides have, to show and to sort by."""

@@ -35,6 +35,8 @@ class GalleryView(QListView):
         A verdict by key on what is chosen.
     undo_wanted, note_wanted, end_neared
         Ctrl+Z, N, and scrolled to the last line.
+    collect_wanted : bool
+        C; True with Shift: into another collection.
     menu_wanted : QPoint
         Where, on the screen.
     """
@@ -43,6 +45,7 @@ class GalleryView(QListView):
     judged = Signal(list, str)
     undo_wanted = Signal()
     note_wanted = Signal()
+    collect_wanted = Signal(bool)
     end_neared = Signal()
     menu_wanted = Signal(QPoint)
 
@@ -147,10 +150,19 @@ class GalleryView(QListView):
         row = index.data(RowRole) if index.isValid() else None
         return row.key if isinstance(row, Match) else None
 
+    def come_back(self, key: PatchKey | None) -> None:
+        """Put a match at the top again; None is the first."""
+        self.executeDelayedItemsLayout()
+        index = self.cards.index_of(key) if key is not None else QModelIndex()
+        if index.isValid():
+            self.scrollTo(index, QListView.ScrollHint.PositionAtTop)
+        else:
+            self.scrollToTop()
+
     # ------------------------------------------------------------------ Qt
 
     def keyPressEvent(self, event: QKeyEvent) -> None:  # noqa: N802
-        """A, R, U judge; N notes; Ctrl+Z undoes; Return goes there; arrows and letters move."""
+        """A, R, U judge; N notes; C collects; Ctrl+Z undoes; Return goes there; arrows move."""
         control = event.modifiers() & Qt.KeyboardModifier.ControlModifier
         key = event.key()
         if control and key == Qt.Key.Key_Z:
@@ -161,6 +173,8 @@ class GalleryView(QListView):
                 self.judged.emit(chosen, JUDGING[key])
         elif not control and key == Qt.Key.Key_N:
             self.note_wanted.emit()
+        elif not control and key == Qt.Key.Key_C:
+            self.collect_wanted.emit(bool(event.modifiers() & Qt.KeyboardModifier.ShiftModifier))
         elif key in (Qt.Key.Key_Return, Qt.Key.Key_Enter):
             self._pick(self.currentIndex())
         else:

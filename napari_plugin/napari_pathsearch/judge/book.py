@@ -229,13 +229,21 @@ class VerdictBook(QObject):
 
     # ------------------------------------------------------------------ writing
 
+    def call_reviewer(self, name: str) -> None:
+        """Keep verdicts under another name from now on."""
+
+        def call(store: Reviews) -> None:
+            store.reviewer = name
+
+        self._write(call)
+
     def flush(self) -> None:
         """Wait until everything is on disk."""
         self._scribe.flush()
 
     def close(self) -> None:
         """Write what waits, and stop."""
-        if self._store is not None:
+        if self._store is not None and not self._scribe.closed:
             self._scribe.do(self._store.close)
         self._scribe.close()
 

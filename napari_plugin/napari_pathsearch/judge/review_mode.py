@@ -7,13 +7,14 @@ from collections.abc import Sequence
 
 from qtpy.QtCore import Qt, Signal
 from qtpy.QtGui import QCloseEvent, QColor, QKeyEvent, QPalette
-from qtpy.QtWidgets import QHBoxLayout, QInputDialog, QLabel, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QHBoxLayout, QLabel, QVBoxLayout, QWidget
 
 from napari_pathsearch.compare import match_sight
 from napari_pathsearch.finder import Finder
 from napari_pathsearch.gallery.captions import CardWords, Names
 from napari_pathsearch.gallery.colours import ASKED, VERDICT_COLOURS, VERDICT_MARKS, Shades
 from napari_pathsearch.gallery.view import JUDGING
+from napari_pathsearch.judge.note_dialog import ask_note
 from napari_pathsearch.pane import Sight, SlidePane
 from pathsearch.nouns import Match
 
@@ -21,7 +22,7 @@ from pathsearch.nouns import Match
 _CONTEXT = 5.0
 #: The match takes this share of the big pane.
 _BIG = 0.62
-_KEYS = "A accept   R reject   U unsure   N note   Ctrl+Z undo   ← → move   Esc close"
+_KEYS = "A accept   R reject   U unsure   N note   C collect   Ctrl+Z undo   ← → move   Esc close"
 _WORDS = {"accept": "accepted", "reject": "rejected", "unsure": "unsure"}
 
 
@@ -175,6 +176,8 @@ class ReviewMode(QWidget):
             self.go(self._at - 1)
         elif not control and key == Qt.Key.Key_N:
             self._note()
+        elif not control and key == Qt.Key.Key_C:
+            self._finder.shelf.collect([self.match])
         elif key == Qt.Key.Key_Escape:
             self.close()
         else:
@@ -193,14 +196,7 @@ class ReviewMode(QWidget):
             self.go(where[0])
 
     def _note(self) -> None:
-        key, book = self.match.key, self._finder.book
-        dialog = QInputDialog(self)
-        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        dialog.setWindowTitle("Note")
-        dialog.setLabelText("What should be remembered of this match?")
-        dialog.setTextValue(book.notes().get(key, ""))
-        dialog.textValueSelected.connect(lambda text: book.note(key, text))
-        dialog.open()
+        ask_note(self._finder, self.match.key, self)
 
     # ------------------------------------------------------------------ life
 

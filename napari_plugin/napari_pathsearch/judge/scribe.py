@@ -35,6 +35,11 @@ class Scribe:
         self._thread: threading.Thread | None = None
         self._closed = False
 
+    @property
+    def closed(self) -> bool:
+        """Whether it stopped; the end of the program stops it too."""
+        return self._closed
+
     def do(self, job: Callable[[], Any]) -> None:
         """Run a job after those before it."""
         if self._closed:
@@ -73,4 +78,6 @@ class Scribe:
             except PathsearchError as error:
                 self._failed(str(error))
             except Exception as error:  # noqa: BLE001  a verdict that fails must not end the thread
-                self._failed(f"A verdict could not be kept ({type(error).__name__}: {error}).")
+                self._failed(
+                    f"What you did last could not be kept ({type(error).__name__}: {error})."
+                )

@@ -37,6 +37,7 @@ def view_command(library: Path | None, slide: str) -> int:
         ) from None
     viewer = napari.Viewer(title="pathsearch")
     _, panel = viewer.window.add_plugin_dock_widget(PLUGIN, WIDGET)
+    panel.calm_window()
     if library is not None:
         _open(panel, library, slide)
     napari.run()

@@ -1,0 +1,1 @@
+"""Collections: places gathered by one key, in an order, to show and to teach from."""
