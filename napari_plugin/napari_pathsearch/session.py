@@ -87,6 +87,7 @@ class Session(QObject):
         self.store = TileStore()
         self._by_id: dict[str, SlideRecord] = {}
         self._numbers: dict[str, int] = {}
+        self._case_numbers: dict[str, int] = {}
         self._hidden = False
         self._generation = -1
         self._looking: Job | None = None
@@ -195,6 +196,7 @@ class Session(QObject):
         self.slides = slides
         self._by_id = {record.slide_id: record for record in slides}
         self._numbers = _numbers([r.slide_id for r in slides])
+        self._case_numbers = _numbers(list({r.case_id for r in slides if r.case_id}))
         self.slides_changed.emit()
 
     def record(self, slide_id: str) -> SlideRecord | None:
@@ -228,8 +230,8 @@ class Session(QObject):
         """How a case is called on the screen; empty where there is none."""
         if not case_id or not self._hidden:
             return case_id
-        cases = sorted({r.case_id for r in self.slides if r.case_id}, key=_shuffled)
-        return f"Case {cases.index(case_id) + 1}" if case_id in cases else "Case"
+        number = self._case_numbers.get(case_id)
+        return f"Case {number}" if number else "Case"
 
     # -------------------------------------------------------------------- slides
 

@@ -79,13 +79,16 @@ class SlideModel(QAbstractListModel):
     def search(self, text: str) -> None:
         """Show the slides that hold all words of a text in name, case, status or metadata."""
         self._text = text
-        self.renew()
+        self._list()
 
     def renew(self, *_: object) -> None:
-        """List the slides again."""
-        self.beginResetModel()
+        """List the slides again: they, or their names, have changed."""
         hidden = self._session.hide_names
         self._haystacks = {r.slide_id: _haystack(r, hidden) for r in self._session.slides}
+        self._list()
+
+    def _list(self) -> None:
+        self.beginResetModel()
         words = self._text.lower().split()
         self._rows = [
             record

@@ -141,6 +141,14 @@ def test_what_is_in_view_is_asked_with_by_keys_alone(asking, session, qtbot, unt
         qtbot.keyClick(canvas, Qt.Key.Key_F)
     matches = shown.args[0].matches
     assert matches
+    # Escape puts the tool away, also while a polygon is begun
+    next(b for b in find.tools.buttons() if b.property("tool") == "polygon").click()
+    for xy in [(1010, 810), (1100, 820), (1100, 900)]:
+        qtbot.mouseMove(canvas, on_canvas(session, *xy))
+        qtbot.mouseClick(canvas, LEFT, pos=on_canvas(session, *xy))
+    qtbot.keyClick(canvas, Qt.Key.Key_Escape)
+    assert find.finder.marks.tool == "look"
+    assert find.finder.marks.layer("a.tiff").mode == "pan_zoom"
     # Going from match to match keeps the magnification
     dock, camera = find.matches, session.viewer.scene.camera
     other = next(m for m in matches if m.key.slide_id == "a.tiff")

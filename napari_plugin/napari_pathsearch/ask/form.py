@@ -133,10 +133,14 @@ class AskForm(QWidget):
             self.spec.addItem("every magnification", "all")
         self.spec.setCurrentIndex(max(self.spec.findData(wanted), 0))
         self.spec.blockSignals(False)
+        kept = self.column.currentText(), self.value.currentText()
         self._values = values
         self.column.clear()
         self.column.addItems(list(values))
         self._offer_values()
+        # Slides may come in while a filter is being put together
+        self.column.setCurrentIndex(max(self.column.findText(kept[0]), 0))
+        self.value.setCurrentIndex(max(self.value.findText(kept[1]), 0))
 
     # ------------------------------------------------------------------ inside
 

@@ -48,11 +48,14 @@ class Marks(QObject):
     tool_changed : str
     menu_wanted : object, int, QPoint
         A right click on a mark: its layer, its number, and where on the screen.
+    find_wanted
+        The key to search was pressed while marks can be drawn.
     """
 
     changed = Signal()
     tool_changed = Signal(str)
     menu_wanted = Signal(object, int, QPoint)
+    find_wanted = Signal()
 
     def __init__(self, session: Session) -> None:
         super().__init__(session)
@@ -114,6 +117,10 @@ class Marks(QObject):
         self._session.attach(layer, slide)
         layer.mouse_drag_callbacks.append(self._pressed)
         layer.events.data.connect(self._data_changed)
+        # napari's own keys of such a layer come before the viewer's: F would bring a shape to
+        # the front, Escape only end the one that is being drawn
+        layer.bind_key("F", lambda _: self.find_wanted.emit(), overwrite=True)
+        layer.bind_key("Escape", lambda _: self.use("look"), overwrite=True)
         return layer
 
     def examples(self) -> tuple[tuple[Example, ...], tuple[Example, ...]]:

@@ -113,6 +113,7 @@ class AskPanel(QWidget):
         marks.tool_changed.connect(self._show_tool)
         marks.changed.connect(self._count)
         marks.menu_wanted.connect(self._menu)
+        marks.find_wanted.connect(self.start)
         self.view.clicked.connect(self._ask_view)
         self.clear.clicked.connect(self._clear)
         self.find.clicked.connect(self.start)
