@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import Qt, Signal
-from qtpy.QtGui import QCloseEvent
+from qtpy.QtGui import QCloseEvent, QKeyEvent
 from qtpy.QtWidgets import QSplitter, QVBoxLayout, QWidget
 
 from napari_pathsearch.gallery.colours import ASKED, FOUND
@@ -57,6 +57,13 @@ class SideBySide(QWidget):
         self.found.show_sight(sight, title, zoom)
         if self.asked.sight is not None and zoom is not None:
             self.found.follow(right, down, zoom)
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:  # noqa: N802
+        """Escape closes."""
+        if event.key() == Qt.Key.Key_Escape:
+            self.close()
+        else:
+            super().keyPressEvent(event)
 
     def closeEvent(self, event: QCloseEvent) -> None:  # noqa: N802
         """Stop reading."""

@@ -310,6 +310,7 @@ class Finder(QObject):
         self.tallies = ()
         if self.book.rounds:
             self.show_round(len(self.book.rounds))
+            self._tally_again()
 
     # ------------------------------------------------------------------ maps, columns
 

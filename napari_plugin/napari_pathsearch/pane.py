@@ -240,7 +240,9 @@ class SlidePane(QWidget):
         painter.setPen(QColor("white"))
         painter.drawText(QPointF(box.left() + 6, box.top() + 2 + metrics.ascent()), text)
         if under:
-            painter.setPen(QPen(QColor("white"), 2.5, cap=Qt.PenCapStyle.FlatCap))
+            pen = QPen(QColor("white"), 2.5)
+            pen.setCapStyle(Qt.PenCapStyle.FlatCap)
+            painter.setPen(pen)
             y = box.bottom() - 3
             painter.drawLine(QPointF(box.left() + 6, y), QPointF(box.left() + 6 + under, y))
         painter.setBrush(Qt.BrushStyle.NoBrush)

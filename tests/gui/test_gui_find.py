@@ -249,6 +249,7 @@ def test_search_click_judge_refine_export_and_find_the_review_again(
     assert review in [one.review for one in listed.args[0]]
     with qtbot.waitSignal(finder.round_shown, timeout=30_000):
         finder.open_review(review)
+    assert "finds" in dock.quiet.text()
     assert [len(r.matches) for r in finder.book.rounds] == [
         len(first.matches), len(second.matches)
     ]  # fmt: skip

@@ -122,7 +122,10 @@ def test_slides_that_are_gone_are_still_listed_and_found_again(
     until(lambda: session.active == "a.tiff")
 
 
-def test_a_library_that_cannot_be_written_opens(panel, session, copied, until, monkeypatch):
+def test_a_library_that_cannot_be_written_opens_and_reviews_are_kept_elsewhere(
+    panel, session, copied, until, monkeypatch, tmp_path, qtbot
+):
+    monkeypatch.setenv("PATHSEARCH_USER_DATA_DIR", str(tmp_path / "mine"))
     # Root may write anywhere: what the file system says is put in its mouth
     import pathsearch.library.library as module
 
@@ -131,8 +134,25 @@ def test_a_library_that_cannot_be_written_opens(panel, session, copied, until, m
     until(lambda: session.library is not None)
     assert session.library.read_only
     assert "cannot be changed" in session.heard[-1].line
+    assert not panel._add.isEnabled()
     session.open_slide("b.tiff")
     until(lambda: session.active == "b.tiff")
+    from pathsearch.nouns import Query, Region
+    from pathsearch.review import Collections, Reviews
+
+    finder = panel.find.finder
+    with qtbot.waitSignal(finder.round_shown, timeout=60_000) as shown:
+        finder.ask(Query(like=(Region.rectangle("a.tiff", 900, 800, 400, 300),), k=4), "ask")
+    first = shown.args[0].matches[0]
+    finder.book.judge([first.key], "accept")
+    finder.shelf.add([first], "Kept")
+    finder.book.flush()
+    finder.shelf.flush()
+    assert not (copied / "reviews").exists()
+    assert list((tmp_path / "mine").rglob("*.db"))
+    with Reviews(session.library) as reviews, Collections(session.library) as collections:
+        assert reviews.get().keys("accept") == (first.key,)
+        assert len(collections.get("Kept").places) == 1
 
 
 def test_a_new_library_is_made_paused_continued_and_searched_meanwhile(

@@ -13,6 +13,7 @@ from pathsearch.nouns import Match, PatchKey, TileSpec
 if TYPE_CHECKING:
     from napari_pathsearch.session import Session
     from pathsearch.search import Answer
+    from pathsearch.search.answer import Recall
 
 
 @dataclass(frozen=True)
@@ -149,6 +150,19 @@ def quiet_line(answer: Answer, names: Names) -> str:
     return line[:1].upper() + line[1:] + "."
 
 
+def recall_in_full(recall: Recall) -> str:
+    """How completely was searched, in technical words."""
+    if recall.exact:
+        return "Exact search: the query was compared with every patch."
+    figures = f"recall@10 {recall.at10:.3f}"
+    if recall.at50 is not None:
+        figures += f", recall@50 {recall.at50:.3f}"
+    return (
+        f"Approximate search (IVF), {figures}, measured on {recall.measured_on:,} patches of this "
+        "library, each asked without its own slide."
+    )
+
+
 def plain_note(note: str) -> str:
     """A note without the arithmetic, which the tooltip has."""
     return re.sub(r"^(Refined by .*? matches),.*", r"\1.", note)
@@ -156,6 +170,8 @@ def plain_note(note: str) -> str:
 
 def summary(matches: Sequence[Match], searched: int, specs: Sequence[TileSpec]) -> str:
     """How many matches, from where."""
+    if not matches:
+        return "No matches: these settings leave nothing to be found."
     slides = len({match.key.slide_id for match in matches})
     cases = len({match.case_id or match.key.slide_id for match in matches})
     found = f"{_many(len(matches), 'match', 'matches')} in {_many(slides, 'slide', 'slides')}"

@@ -19,13 +19,14 @@ from qtpy.QtWidgets import (
 from napari_pathsearch import match_layers, take_along
 from napari_pathsearch.compare import SideBySide, asked_sight, match_sight
 from napari_pathsearch.finder import Finder
-from napari_pathsearch.gallery.captions import CardWords, Names, plain_note, quiet_line, summary
+from napari_pathsearch.gallery.captions import Names
 from napari_pathsearch.gallery.colours import Shades
 from napari_pathsearch.gallery.map_bar import MapBar
+from napari_pathsearch.gallery.said import Said, card_words, said_of
 from napari_pathsearch.gallery.slides_page import SlidesPage
 from napari_pathsearch.gallery.toolbar import GalleryBar
 from napari_pathsearch.gallery.view import GalleryView
-from napari_pathsearch.judge.book import RoundSeen, compared
+from napari_pathsearch.judge.book import RoundSeen
 from napari_pathsearch.judge.note_dialog import ask_note, ask_reviewer
 from napari_pathsearch.judge.review_mode import ReviewMode
 from pathsearch.nouns import Match, PatchKey
@@ -91,7 +92,7 @@ class MatchesDock(QWidget):
     def wanted_height(self) -> int:
         """Height at which a line of cards is whole."""
         card = self.view.delegate.card_size(self.view.fontMetrics()).height()
-        return card + self.sizeHint().height() - self.view.sizeHint().height() + 60
+        return card + self.sizeHint().height() - self.view.sizeHint().height() + 30
 
     def _fill_menus(self) -> None:
         review = self.bar.review_menu
@@ -147,7 +148,7 @@ class MatchesDock(QWidget):
         self._at.clear()
         self.bar.holding.setChecked(False)
         self._enable(shown=False)
-        self._say(_EMPTY)
+        self._say(Said(_EMPTY))
         match_layers.remove_matches(self._session)
         match_layers.remove_maps(self._session)
 
@@ -196,52 +197,23 @@ class MatchesDock(QWidget):
             self._renew_words()
             self._outline_all()
 
-    def words(self, *, blinded: bool = False) -> CardWords:
-        """What captions say now."""
-        earlier, seen, library = self._finder.earlier(), self._finder.seen, self._session.library
-        ranks = None
-        if earlier is not None and seen is not None:
-            ranks, _ = compared(earlier.found, seen.found)
-        several = seen is not None and len({m.key.spec for m in seen.found}) > 1
-        return CardWords(
-            Names.of(self._session),
-            self._finder.columns,
-            blinded,
-            ranks,
-            library.specs if several and library is not None else {},
-        )
-
     def _renew_words(self) -> None:
-        words = self.words()
+        words = card_words(self._finder)
         self.view.delegate.heading_words = words.names.text
         self.view.set_words(words)
-        seen, library = self._finder.seen, self._session.library
-        if seen is None or library is None:
-            return
-        answer = seen.answer
-        used = {m.key.spec for m in seen.found} or {seen.query.spec}
-        specs = [spec for name, spec in library.specs.items() if name in used]
-        line = summary(seen.found, answer.searched if answer else 0, specs)
-        earlier = self._finder.earlier()
-        if earlier is not None:
-            new = compared(earlier.found, seen.found)[1]
-            line += f"; {new} of them were not in round {earlier.number}"
-        quiet = quiet_line(answer, words.names) if answer is not None else ""
-        notes = [words.names.text(note) for note in answer.notes] if answer is not None else []
-        plain = " ".join(plain_note(note) for note in notes)
-        self._say(line, f"{quiet} {plain}".strip(), self._tally_line())
-        self.quiet.setToolTip("\n".join([quiet, *notes]))
+        said = said_of(self._finder, words.names)
+        if said is not None:
+            self._say(said)
 
-    def _tally_line(self) -> str:
-        tallies = self._finder.tallies[:5]
-        if not tallies or not self._finder.columns:
-            return ""
-        return f"{self._finder.columns[0]}: " + "  ·  ".join(str(one) for one in tallies)
-
-    def _say(self, line: str, quiet: str = "", tally: str = "") -> None:
-        for label, text in ((self.summary, line), (self.quiet, quiet), (self.tally, tally)):
+    def _say(self, said: Said) -> None:
+        for label, text in (
+            (self.summary, said.summary),
+            (self.quiet, said.quiet),
+            (self.tally, said.tally),
+        ):
             label.setText(text)
             label.setVisible(bool(text))
+        self.quiet.setToolTip(said.full)
 
     def _tooltip(self, match: Match) -> str:
         library = self._session.library

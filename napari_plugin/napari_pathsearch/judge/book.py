@@ -14,7 +14,7 @@ from pathsearch.errors import ReviewError
 from pathsearch.nouns import Match, PatchKey, Query
 
 if TYPE_CHECKING:
-    from pathsearch.review import Review, Reviews
+    from pathsearch.review import Review, Reviews, Round
     from pathsearch.search import Answer
 
 DECISIONS = ("accept", "reject", "unsure")
@@ -44,7 +44,7 @@ class RoundSeen:
         Random patches, mixed in for a blinded review.
     query : Query
     answer : Answer or None
-        With what was said of it; None for a round of an earlier session.
+        With what was said of it.
     """
 
     number: int
@@ -167,10 +167,13 @@ class VerdictBook(QObject):
             controls = frozenset(shown.match.key for shown in stored.matches if shown.control)
             if stored.kind == "more" and self.rounds:
                 last = self.rounds[-1]
-                self.rounds[-1] = replace(last, matches=(*last.matches, *matches))
+                answer = last.answer and replace(last.answer, matches=(*last.found, *matches))
+                self.rounds[-1] = replace(last, matches=(*last.matches, *matches), answer=answer)
                 continue
             number = len(self.rounds) + 1
-            self.rounds.append(RoundSeen(number, stored.kind, matches, stored.query, controls))
+            answer = _answer_of(stored)
+            seen = RoundSeen(number, stored.kind, matches, stored.query, controls, answer)
+            self.rounds.append(seen)
         for verdict in review.verdicts:
             if not verdict.undone:
                 self._set([verdict.key], Opinion(verdict.decision, verdict.note))
@@ -304,6 +307,22 @@ class VerdictBook(QObject):
             job(self._store)
 
         self._scribe.do(write)
+
+
+def _answer_of(stored: Round) -> Answer:
+    """What was answered, as far as it was kept: not the departures from the archive's mix."""
+    from pathsearch.search import Answer
+
+    return Answer(
+        matches=tuple(shown.match for shown in stored.matches if not shown.control),
+        query=stored.query,
+        recall=stored.recall,
+        notes=stored.notes,
+        library="",
+        encoder=stored.encoder,
+        searched=stored.searched,
+        segments=stored.segments,
+    )
 
 
 def compared(earlier: Sequence[Match], now: Sequence[Match]) -> tuple[dict[PatchKey, int], int]:
