@@ -253,6 +253,19 @@ def mouse_to_gallery(stage: Stage) -> str:
     )
 
 
+def clicks(stage: Stage) -> str:
+    """How long the window is busy with a click on a match in a slide that is open."""
+    dock = stage.panel.find.matches
+    here = [m for m in dock.view.cards.matches if m.key.slide_id in stage.session.opened][:20]
+    took = []
+    for match in here:
+        began = time.perf_counter()
+        dock.go_to(match)
+        took.append(1000 * (time.perf_counter() - began))
+        spin(0.15)
+    return f"click on a match there: {np.median(took):.0f} ms, longest {max(took):.0f} ms"
+
+
 def first_picture(stage: Stage, library: Path) -> str:
     """Seconds from opening a library to its list, and to a slide's first picture."""
     began = time.perf_counter()
@@ -307,6 +320,7 @@ def _measure(folder: Path, patches: int, seconds: float, library: Path | None) -
     for row in gallery_rows(stage, seconds):
         print(row, flush=True)
     print(mouse_to_gallery(stage))
+    print(clicks(stage))
     stage.close()
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import traceback
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 from pathsearch.errors import (
@@ -53,6 +54,9 @@ def message_of(error: BaseException) -> Message:
 def _line(error: PathsearchError) -> str:
     """The message, where it names commands, in the viewer's own terms."""
     said = one_line(str(error))
+    path = str(error.fields.get("path", ""))
+    if len(path) > len(Path(path).name) > 0:
+        said = said.replace(path, Path(path).name)  # the details have all of it
     if isinstance(error, SlideNotFoundError) and error.fields.get("path"):
         return (
             f"The slide's file is not at {error.fields['path']}. Use “Locate slides…” to say where."

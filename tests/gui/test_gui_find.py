@@ -84,6 +84,13 @@ def test_drawing_with_the_mouse_makes_the_question(asking, session, qtbot, until
     pixel = 1 / session.viewer.scene.camera.zoom / 0.5
     assert np.abs(corners.min(axis=0) - (900, 800)).max() < 3 * pixel
     assert np.abs(corners.max(axis=0) - (1300, 1100)).max() < 3 * pixel
+    # Its outline keeps its width on the screen
+    marked, camera = find.finder.marks.layer("a.tiff"), session.viewer.scene.camera
+    zoom = camera.zoom
+    camera.zoom = zoom * 4
+    until(lambda: marked.edge_width[0] == pytest.approx(max(3 / (zoom * 4 * 0.5), 1), rel=0.05))
+    camera.zoom = zoom
+    until(lambda: marked.edge_width[0] == pytest.approx(max(3 / (zoom * 0.5), 1), rel=0.05))
     # A click is a point
     place = on_canvas(session, 2000, 1500)
     qtbot.mouseMove(canvas, place)

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-from qtpy.QtCore import QObject, QPoint, Signal
+from qtpy.QtCore import QObject, QPoint, QTimer, Signal
 from qtpy.QtGui import QCursor
 
 from napari_pathsearch.frames import Frame
@@ -36,6 +36,8 @@ _KIND, _SIDE = "kind", "side"
 #: A rectangle smaller than this many screen pixels was a click.
 _CLICK_PX = 4.0
 _ELLIPSE_CORNERS = 48
+#: Outlines are drawn anew once the zoom has rested, and their width is off by this factor.
+_SETTLE_MS, _EDGE_STEP = 120, 1.3
 
 
 class Marks(QObject):
@@ -62,6 +64,11 @@ class Marks(QObject):
         self._session = session
         self._tool: Tool = "look"
         self.patch_um = 112.0
+        self._zoomed = QTimer(self)
+        self._zoomed.setSingleShot(True)
+        self._zoomed.setInterval(_SETTLE_MS)
+        self._zoomed.timeout.connect(self._fit_edges)
+        session.viewer.scene.camera.events.zoom.connect(self._rest)
         session.active_changed.connect(self._active_changed)
         session.slide_closed.connect(self._slide_closed)
         session.names_hidden.connect(self._rename)
@@ -203,6 +210,18 @@ class Marks(QObject):
         if opened is None:
             return 8.0
         return max(3.0 / self._session.viewer.scene.camera.zoom / opened.slide.mpp, 1.0)
+
+    def _rest(self, _: object = None) -> None:
+        self._zoomed.start()
+
+    def _fit_edges(self) -> None:
+        """Outlines keep their width on the screen, so that a mark is seen in the whole slide."""
+        wanted = self._edge_width()
+        for layer in self._layers():
+            if layer.visible and layer.nshapes:
+                now = float(layer.edge_width[0])
+                if not wanted / _EDGE_STEP <= now <= wanted * _EDGE_STEP:
+                    layer.edge_width = [wanted] * layer.nshapes
 
     def _example(self, layer: Shapes, number: int) -> Example | None:
         corners = self._corners_of(layer, number)

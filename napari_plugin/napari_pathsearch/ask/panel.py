@@ -8,12 +8,14 @@ from qtpy.QtCore import QPoint, Qt
 from qtpy.QtGui import QDragEnterEvent, QDropEvent
 from qtpy.QtWidgets import (
     QButtonGroup,
+    QFrame,
     QHBoxLayout,
     QInputDialog,
     QLabel,
     QMenu,
     QProgressBar,
     QPushButton,
+    QScrollArea,
     QStyle,
     QVBoxLayout,
     QWidget,
@@ -65,28 +67,14 @@ class AskPanel(QWidget):
     # ------------------------------------------------------------------ layout
 
     def _lay_out(self) -> None:
-        bar = QHBoxLayout()
-        bar.setSpacing(2)
-        for name, words, tip in _TOOLS:
-            button = QPushButton()
-            button.setText(words)
-            button.setToolTip(tip)
-            button.setCheckable(True)
-            button.setChecked(name == "look")
-            button.setProperty("tool", name)
-            button.setMinimumWidth(30)
-            self.tools.addButton(button)
-            bar.addWidget(button, 1)
-        self.view.setText("Mark what is in view")
-        self.view.setToolTip("Ask with everything that the canvas shows now (key V on the slide)")
-        self.marked.setWordWrap(True)
-        self.marked.setMinimumHeight(2 * self.fontMetrics().height() + 2)  # nothing jumps
-        self.marked.setAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
-        self.clear.setText("Clear")
-        self.clear.setToolTip("Remove all marks")
-        line = QHBoxLayout()
-        line.addWidget(self.view, 1)
-        line.addWidget(self.clear)
+        question = QWidget()
+        lines = QVBoxLayout(question)
+        lines.setContentsMargins(0, 0, 0, 0)
+        lines.addLayout(self._tool_bar())
+        lines.addLayout(self._mark_line())
+        lines.addWidget(self.marked)
+        lines.addWidget(self.form)
+        lines.addStretch(1)
         self.find.setToolTip(f"Search with what is marked (key {FIND_KEY} on the slide)")
         self.find.setMinimumHeight(34)
         font = self.find.font()
@@ -99,13 +87,37 @@ class AskPanel(QWidget):
         ask.addWidget(self.find, 1)
         ask.addWidget(self.stop, 0)
         whole = QVBoxLayout(self)
-        whole.addLayout(bar)
-        whole.addLayout(line)
-        whole.addWidget(self.marked)
-        whole.addWidget(self.form)
+        whole.addWidget(_scrolled(question), 1)
         whole.addLayout(ask)
         whole.addWidget(self.progress)
-        whole.addStretch(1)
+
+    def _tool_bar(self) -> QHBoxLayout:
+        bar = QHBoxLayout()
+        bar.setSpacing(2)
+        for name, words, tip in _TOOLS:
+            button = QPushButton()
+            button.setText(words)
+            button.setToolTip(tip)
+            button.setCheckable(True)
+            button.setChecked(name == "look")
+            button.setProperty("tool", name)
+            button.setMinimumWidth(30)
+            self.tools.addButton(button)
+            bar.addWidget(button, 1)
+        return bar
+
+    def _mark_line(self) -> QHBoxLayout:
+        self.view.setText("Mark what is in view")
+        self.view.setToolTip("Ask with everything that the canvas shows now (key V on the slide)")
+        self.marked.setWordWrap(True)
+        self.marked.setMinimumHeight(2 * self.fontMetrics().height() + 2)  # nothing jumps
+        self.marked.setAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
+        self.clear.setText("Clear")
+        self.clear.setToolTip("Remove all marks")
+        line = QHBoxLayout()
+        line.addWidget(self.view, 1)
+        line.addWidget(self.clear)
+        return line
 
     def _connect(self) -> None:
         finder, marks = self._finder, self._finder.marks
@@ -241,6 +253,17 @@ class AskPanel(QWidget):
         dialog.setDoubleValue(0.5)
         dialog.doubleValueSelected.connect(lambda mpp: self.add_picture(path, mpp))
         dialog.open()
+
+
+def _scrolled(inner: QWidget) -> QScrollArea:
+    """Where there is little room the question scrolls; the button below it stays in sight."""
+    scroll = QScrollArea()
+    scroll.setWidget(inner)
+    scroll.setWidgetResizable(True)
+    scroll.setFrameShape(QFrame.Shape.NoFrame)
+    scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+    scroll.setMinimumHeight(80)
+    return scroll
 
 
 def is_picture(path: str) -> bool:

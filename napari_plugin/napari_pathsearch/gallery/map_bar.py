@@ -30,7 +30,9 @@ class MapBar(QWidget):
         self.threshold = QSlider(Qt.Orientation.Horizontal)
         self.threshold.setRange(0, 99)
         self.threshold.setValue(_USUAL)
-        self.threshold.setMaximumWidth(200)
+        self.threshold.setMinimumWidth(90)
+        self.threshold.setMaximumWidth(160)
+        self.threshold.setToolTip("Hide the less similar tissue")
         self.threshold.setAccessibleName("Least similarity shown")
         self.label = QLabel("")
         line = QHBoxLayout(self)
@@ -79,4 +81,4 @@ class MapBar(QWidget):
             self.label.setText("")
             return
         share = 100 - self.threshold.value()
-        self.label.setText(f"the most similar {share}% of this slide's tissue")
+        self.label.setText(f"the closest {share}% of this slide")

@@ -10,7 +10,7 @@ from test_viewer_arrange import match
 from napari_pathsearch.gallery.captions import CardWords, Names, percentile_words, plain_note
 from napari_pathsearch.index_run import Order, plan_in_words
 from napari_pathsearch.words import magnification, message_of
-from pathsearch.errors import SlideNotFoundError
+from pathsearch.errors import SlideError, SlideNotFoundError
 
 PLAN = {
     "found": 5, "to_read": 3, "unchanged": 0, "patches": 2119, "counted_on": 3, "bytes": 2.3e6,
@@ -75,6 +75,9 @@ def test_magnification_comes_first_and_errors_are_one_line():
     assert magnification(14.2) == "about 0.7x, 14.2 µm/px"
     message = message_of(SlideNotFoundError("gone", slide_id="a", path="/x/a.svs"))
     assert "Locate slides" in message.line
+    long = message_of(SlideError("/a/b/c.svs: no slide.", path="/a/b/c.svs"))
+    assert long.line == "c.svs: no slide."
+    assert "/a/b/c.svs" in long.details
     odd = message_of(ValueError("two\nlines"))
     assert odd.line == "Something unexpected happened (ValueError: two lines)."
     assert "ValueError" in odd.details
