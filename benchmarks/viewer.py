@@ -1,7 +1,7 @@
 """The viewer's stalls: how long the window does not answer, beside a layer held in memory.
 
     xvfb-run -a -s "-screen 0 1600x1000x24 +extension GLX" \
-        python -m benchmarks.viewer [--patches 1000000] [--seconds 8]
+        python -m benchmarks.viewer [--patches 1000000] [--seconds 8] [--library LIB] [--big LIB]
 
 A heartbeat asks for its turn in the event loop every millisecond; the gap between two turns is a
 stall. Each gesture pans by 40 screen pixels 60 times a second. "in memory" is the same gesture
@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import shutil
 import tempfile
 import time
 from pathlib import Path
@@ -23,6 +24,7 @@ from typing import Any, Self
 import numpy as np
 from benchmarks.big_slide import write_repeated_tile
 from benchmarks.screenshots import Stage
+from benchmarks.screenshots import make_library as small_library
 
 SIDE, MPP = 100_000, 0.25
 #: Of the layer in memory: the pan stays inside it.
@@ -118,19 +120,30 @@ def memory_layer(stage: Stage) -> Any:
     )
 
 
-def search_rows(stage: Stage, folder: Path, patches: int, seconds: float) -> list[str]:
+def drawn_library(path: Path, patches: int) -> Path:
+    """A library of drawn vectors with its index, made if it is not there."""
+    from benchmarks.search import _mixture, make_library
+
+    from pathsearch.search import rebuild_index
+
+    if not path.exists():
+        made: Any = make_library(path, _mixture("")[0], patches)
+        with made, made.writer() as writer:
+            rebuild_index(made, writer, next(iter(made.specs)))
+    return path
+
+
+def search_row(stage: Stage, big: Path, seconds: float) -> str:
     """Stalls while a library of drawn vectors is searched without a pause."""
-    from benchmarks.search import FixedEncoder, _mixture, make_library
+    from benchmarks.search import FixedEncoder, _mixture
 
     from pathsearch.library import Library
     from pathsearch.nouns import Query, Vector
-    from pathsearch.search import Searcher, rebuild_index
+    from pathsearch.search import Searcher
 
     mixture, _ = _mixture("")
-    made: Any = make_library(folder / "big.pathsearch", mixture, patches)
-    with made, made.writer() as writer:
-        rebuild_index(made, writer, next(iter(made.specs)))
-    with Library.open(folder / "big.pathsearch") as library:
+    with Library.open(big) as library:
+        patches = sum(s.rows for s in library.segments())
         encoder: Any = FixedEncoder(library)
         searcher = Searcher(library, encoder)
         queries = [Vector(tuple(q.tolist())) for q in mixture.draw(200, seed=7)]
@@ -152,7 +165,7 @@ def search_rows(stage: Stage, folder: Path, patches: int, seconds: float) -> lis
         going = False
         stage.until(lambda: not stage.session.running)
         rate = asked / seconds
-    return [heartbeat.row(f"in memory, searching {patches:,} ({rate:.0f}/s)")]
+    return heartbeat.row(f"in memory, searching {patches:,} ({rate:.0f}/s)")
 
 
 def scroll(view: Any, seconds: float) -> Heartbeat:
@@ -204,7 +217,6 @@ def gallery_rows(stage: Stage, seconds: float) -> list[str]:
     """Stalls while a gallery is scrolled: pictures being read, pictures read, and Qt's own."""
     from pathsearch.nouns import Query, Region
 
-    stage.open_library()
     slide = next(r for r in stage.session.slides if r.status == "indexed")
     box = Region.rectangle(slide.slide_id, slide.width / 2, slide.height / 2, 400, 400)
     stage.ask(Query(like=(box,), k=GALLERY))
@@ -285,19 +297,24 @@ def main() -> None:
     parser.add_argument("--patches", type=int, default=1_000_000)
     parser.add_argument("--seconds", type=float, default=8.0, help="Of each gesture.")
     parser.add_argument("--library", type=Path, help="To open; by default a small one is made.")
+    parser.add_argument("--big", type=Path, help="Of drawn vectors; made where it is not there.")
     words = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="bench-viewer-") as name:
         folder = Path(name)
         os.environ["NAPARI_CONFIG"] = str(folder / "napari.yaml")
         os.environ["PATHSEARCH_CONFIG_DIR"] = name
-        _measure(folder, words.patches, words.seconds, words.library)
+        own = folder / "own.pathsearch"
+        if words.library is None:
+            small_library("", folder).rename(own)
+        else:  # what is searched here is not kept in it
+            shutil.copytree(words.library, own, ignore=shutil.ignore_patterns("reviews"))
+        big = drawn_library(words.big or folder / "big.pathsearch", words.patches)
+        _measure(folder, words.seconds, own, big)
 
 
-def _measure(folder: Path, patches: int, seconds: float, library: Path | None) -> None:
-    from benchmarks.screenshots import make_library as small_library
-
+def _measure(folder: Path, seconds: float, library: Path, big: Path) -> None:
     slide = write_repeated_tile(folder / "big.tiff", SIDE, mpp=MPP, downsamples=(1, 4, 16, 64))
-    stage = Stage(library or small_library("", folder))
+    stage = Stage(library)
     print(f"load average {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores; ms")
     print(f"{'gesture':<44}{'gaps':>7}{'p50':>9}{'p99':>9}{'longest':>9}")
     layer = memory_layer(stage)
@@ -312,8 +329,7 @@ def _measure(folder: Path, patches: int, seconds: float, library: Path | None) -
     stage.viewer.layers.remove(stage.session.layer_of(str(slide)))
     layer.visible = True
     print(pan(stage, middle, seconds).row("in memory, panning, again"), flush=True)
-    for row in search_rows(stage, folder, patches, seconds):
-        print(row, flush=True)
+    print(search_row(stage, big, seconds), flush=True)
     stage.viewer.layers.clear()
     print(f"{SIDE:,} x {SIDE:,} slide open after {opened:.2f} s")
     print(first_picture(stage, stage.library))

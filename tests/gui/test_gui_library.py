@@ -16,7 +16,8 @@ from napari_pathsearch.slide_model import NAME, SECOND_LINE
 def copied(library, slides_dir, tmp_path):
     """A library and its slides that a test may move."""
     shutil.copytree(slides_dir, tmp_path / "slides")
-    shutil.copytree(library, tmp_path / "copy.pathsearch")
+    # Other tests search the same library: what they kept is theirs
+    shutil.copytree(library, tmp_path / "copy.pathsearch", ignore=shutil.ignore_patterns("reviews"))
     return tmp_path / "copy.pathsearch"
 
 

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from pathsearch.search import Answer
     from pathsearch.search.answer import Recall
 
+#: A column whose name holds one of these may say whose slide it is.
+_PERSONAL = ("name", "patient", "case", "mrn", "birth", "dob", "accession", "barcode", "_id")
+
 
 @dataclass(frozen=True)
 class Names:
@@ -99,7 +102,13 @@ class CardWords:
         if self.specs:
             spec = self.specs.get(match.key.spec)
             lines.append(magnification(spec.mpp) if spec else match.key.spec)
-        return lines + [_column_words(name, match.metadata.get(name)) for name in self.columns]
+        return lines + [self._column(name, match.metadata.get(name)) for name in self.columns]
+
+    def _column(self, name: str, value: object) -> str:
+        """A column's value; while names are hidden, not of a column that may say who it is."""
+        if self.names.hidden and is_personal(name):
+            return f"{name}: hidden"
+        return self.names.text(_column_words(name, value))
 
     def tooltip(self, match: Match, spec: TileSpec | None) -> str:
         """Everything about a match, technical words included; plain text, one fact a line."""
@@ -124,6 +133,11 @@ def _column_words(name: str, value: object) -> str:
     if isinstance(value, str) and value and not value.replace(".", "").isdigit():
         return value
     return f"{name}: {'–' if value in (None, '') else value}"
+
+
+def is_personal(column: str) -> bool:
+    """Whether a column may say whose slide it is, to judge by its name."""
+    return any(word in column.casefold() for word in _PERSONAL)
 
 
 def percentile_words(percentile: float) -> str:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from napari_pathsearch.gallery.captions import (
     CardWords,
     Names,
+    is_personal,
     plain_note,
     quiet_line,
     recall_in_full,
@@ -83,5 +84,7 @@ def said_of(finder: Finder, names: Names) -> Said | None:
 def _tally(finder: Finder) -> str:
     tallies = finder.tallies[:_TALLIED]
     if not tallies or not finder.columns:
+        return ""
+    if finder.session.hide_names and is_personal(finder.columns[0]):
         return ""
     return f"{finder.columns[0]}: " + "  ·  ".join(str(one) for one in tallies)

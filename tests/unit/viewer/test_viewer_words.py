@@ -55,6 +55,13 @@ def test_hidden_names_are_replaced_the_longest_first():
     assert names.text("case-12, case-1") == "Case 2, Case 1"
 
 
+def test_columns_that_say_who_it_is_are_hidden_with_the_names():
+    words = CardWords(Names(hidden=(("C1", "Case 1"),)), columns=("patient", "diagnosis"))
+    lines = words.lines(match(1, "a", "C1", None, patient="Doe", diagnosis="adenoma in C1"))
+    assert lines[-2:] == ["patient: hidden", "adenoma in Case 1"]
+    assert CardWords(columns=("patient",)).lines(match(1, patient="Doe"))[-1] == "Doe"
+
+
 def test_a_plan_says_what_cannot_be_read_and_what_to_do():
     said = plan_in_words(PLAN)
     assert "5 slides found: 3 to index, 0 in the library already, 2 unreadable." in said
