@@ -1,10 +1,14 @@
 """How fast patches are read: every way on the same tissue, in one run.
 
-    python -m benchmarks.reading [--data DIR] [--threads 1 2] [--seconds 2]
+    python -m benchmarks.reading [--data DIR] [--threads 1 2] [--parts speed exactness memory]
 
 DIR (by default the folder that PATHSEARCH_DATA names) holds `slides/her2st_C2.tiff` and
 `slides/CMU-1-Small-Region.svs`. Without it a made-up slide is read. Mpx/s are pixels of the
 finest level under the patches, so that the columns of different resolutions compare.
+
+CMU-1 holds 81 patches at its own resolution and 4 at four times that; so its tiles are also read
+from a file in which they lie side by side four times each way. The peers tiffslide and fastslide
+take part where they are installed (`pip install tiffslide fastslide`).
 """
 
 from __future__ import annotations
@@ -25,11 +29,14 @@ import numpy as np
 from benchmarks.big_slide import write_repeated_tile
 from benchmarks.reading_exactness import print_exactness
 from benchmarks.reading_memory import print_memory
+from benchmarks.slide_copies import level_alone, side_by_side
 
 from pathsearch.slides import open_slide, stream_patches
 
 PATCH = 224
 ONE_LEVEL = "her2st_C2-one-level.tiff"
+MANY = "CMU-1-side-by-side.tiff"
+PARTS = ("speed", "exactness", "memory")
 FEW = 64  # patches of one batch
 MPP = 0.5  # what the files state does not matter here: every slide is opened with this
 
@@ -208,7 +215,7 @@ def in_threads(
 def best_of(way: Way, scene: Scene, threads: int, seconds: float) -> float:
     """The shortest of runs that take so many seconds together; the first warms up."""
     way(scene, threads)
-    taken = [way(scene, threads), way(scene, threads)]
+    taken = [way(scene, threads)]
     while sum(taken) < seconds:
         taken.append(way(scene, threads))
     return min(taken)
@@ -221,15 +228,19 @@ def scenes(data: Path | None, work: Path) -> Iterator[Scene]:
         yield from (Scene("made-up", path, f, grid((0, 0), 5120, f)) for f in (1, 2, 4))
         return
     her2st = data / "slides" / "her2st_C2.tiff"
-    alone = first_level_alone(her2st, work / ONE_LEVEL)
-    for factor in (1, 2, 4):
-        yield Scene("her2st_C2", her2st, factor, grid((2048, 3072), 5120, factor))
+    alone = level_alone(her2st, work / ONE_LEVEL)
+    # At four times the mpp a larger square, so that it holds as many patches as one batch.
+    squares = {1: ((2048, 3072), 5120), 2: ((2048, 3072), 5120), 4: ((1024, 2048), 7168)}
+    for factor, (corner, side) in squares.items():
+        yield Scene("her2st_C2", her2st, factor, grid(corner, side, factor))
     for factor in (2, 4):
         name = "her2st_C2, level 0 alone"
-        yield Scene(name, alone, factor, grid((2048, 3072), 5120, factor))
+        yield Scene(name, alone, factor, grid(*squares[factor], factor))
     cmu = data / "slides" / "CMU-1-Small-Region.svs"
-    for factor in (1, 2, 4):
-        yield Scene("CMU-1", cmu, factor, grid((0, 0), 2220, factor))
+    yield Scene("CMU-1", cmu, 1, grid((0, 0), 2220, 1))
+    many = side_by_side(cmu, work / MANY, 4)
+    for factor, side in ((1, 4480), (2, 4480), (4, 8064)):
+        yield Scene("CMU-1, side by side", many, factor, grid((0, 0), side, factor))
 
 
 def grid(corner: tuple[int, int], side: int, factor: int) -> np.ndarray:
@@ -237,23 +248,6 @@ def grid(corner: tuple[int, int], side: int, factor: int) -> np.ndarray:
     step = PATCH * factor
     places = np.arange(0, side - step + 1, step)
     return np.array([(corner[0] + x, corner[1] + y) for y in places for x in places], np.int64)
-
-
-def first_level_alone(source: Path, target: Path) -> Path:
-    """The finest level of a JPEG pyramid as a file of its own, tiles copied as they are."""
-    import tifffile
-
-    with tifffile.TiffFile(source) as tiff:
-        page = tiff.pages.first
-        tiles = (
-            tiff.filehandle.seek(offset) and tiff.filehandle.read(count)
-            for offset, count in zip(page.dataoffsets, page.databytecounts, strict=True)
-        )
-        tifffile.imwrite(
-            target, tiles, shape=page.shape, dtype=np.uint8, tile=page.tile,
-            compression="jpeg", photometric="ycbcr", subsampling=page.subsampling, metadata=None,
-        )  # fmt: skip
-    return target
 
 
 def print_scene(scene: Scene, threads: int, seconds: float) -> None:
@@ -283,20 +277,19 @@ def main() -> None:
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
     parser.add_argument("--seconds", type=float, default=2.0, help="of runs a row, at least")
     parser.add_argument("--only", default="", help="scenes whose name contains this")
-    parser.add_argument("--no-memory", action="store_true", help="leave out the large slide")
+    parser.add_argument("--parts", nargs="+", choices=PARTS, default=list(PARTS))
     options = parser.parse_args()
     print(f"{os.cpu_count()} processors, Python {sys.version.split()[0]}; best of several runs")
+    data = Path(options.data) if options.data else None
     with tempfile.TemporaryDirectory() as folder:
-        data = Path(options.data) if options.data else None
-        for scene in scenes(data, Path(folder)):
-            if options.only in scene.name:
-                for threads in options.threads:
-                    print_scene(scene, threads, options.seconds)
-        if data is not None:
-            slides = sorted((data / "slides").glob("her2st_*.tiff"))
-            cmu = data / "slides" / "CMU-1-Small-Region.svs"
-            print_exactness([cmu, *slides], [cmu, Path(folder) / ONE_LEVEL])
-        if not options.no_memory:
+        if "speed" in options.parts:
+            for scene in scenes(data, Path(folder)):
+                if options.only in scene.name:
+                    for threads in options.threads:
+                        print_scene(scene, threads, options.seconds)
+        if "exactness" in options.parts and data is not None:
+            print_exactness(data / "slides", Path(folder))
+        if "memory" in options.parts:
             print_memory(Path(folder))
 
 

@@ -11,6 +11,7 @@ from PIL import Image
 
 from pathsearch.cli import main
 from pathsearch.testing import PlainEncoder, make_slide
+from pathsearch.testing.hostile import overwrite_tiles
 
 
 class Ran:
@@ -234,6 +235,20 @@ def test_inspect_tells_and_draws(run, slides, tmp_path):
     assert facts["specs"][0]["footprint"] == 224
     assert picture_width(out) > 200
     assert "about 20x" in run("inspect", slides / "a.tiff").out
+    assert facts["unreadable_share"] == 0
+    assert "unreadable" not in run("inspect", slides / "a.tiff").out
+
+
+def test_inspect_says_what_cannot_be_decoded_and_which_reader_is_used(run, tmp_path):
+    path = make_slide(tmp_path / "hole.tiff", size=(1024, 1024), tile=256, seed=1).path
+    overwrite_tiles(path, (5,))
+    ran = run("inspect", path)
+    assert "unreadable     up to" in ran.out
+    assert "reader         tiff" in ran.out
+    assert 1 / 16 <= run("inspect", path, "--json").json["unreadable_share"] < 0.2
+    settings = tmp_path / "index.yaml"
+    settings.write_text("slides: {reader: openslide}", encoding="utf-8")
+    assert "reader         openslide" in run("inspect", path, "--config", settings).out
 
 
 def square(x, y, side):

@@ -46,22 +46,24 @@ def inspect_command(
 ) -> int:
     """Show what SLIDE is and how it would be cut into patches."""
     from pathsearch.slides import open_slide
-    from pathsearch.tiling import load_regions, tile
+    from pathsearch.tiling import find_tissue, load_regions, tile
     from pathsearch.tiling import preview as draw_preview
 
     settings = _settings(words["config"], words["spec_mpp"], words["regions_mode"])
     specs, mode = settings.specs, settings.regions_mode
     drawn = load_regions(words["regions"]) if words["regions"] else None
     with open_slide(slide, mpp=mpp, settings=settings.slides) as opened:
+        found = find_tissue(opened, settings.tissue)
         tilings = {
-            s.name: tile(opened, s, tissue=settings.tissue, regions=drawn, regions_mode=mode)
+            s.name: tile(
+                opened, s, tissue=settings.tissue, regions=drawn, regions_mode=mode, found=found
+            )
             for s in specs
         }
         facts = _facts(opened, specs, tilings)
+        facts["unreadable_share"] = round(found[0].unreadable_share, 4)
         if preview is not None:
-            picture = draw_preview(
-                opened, tilings[specs[0].name], tissue=settings.tissue, regions=drawn
-            )
+            picture = draw_preview(opened, tilings[specs[0].name], regions=drawn, found=found)
             _save(picture, preview)
     if as_json:
         print_json(facts)
@@ -114,6 +116,8 @@ def _facts(slide: Slide, specs: tuple[TileSpec, ...], tilings: dict[str, Tiling]
 
 
 def _print_facts(facts: dict[str, Any]) -> None:
+    from pathsearch.tiling.previews import percent
+
     width, height = facts["size"]
     micron = facts["mpp"]
     lines = [
@@ -137,6 +141,9 @@ def _print_facts(facts: dict[str, Any]) -> None:
         )
         lines.append((spec["name"], text))
     lines.append(("tissue", f"{100 * facts['specs'][0]['tissue_share']:.0f}% of the scanned part"))
+    if facts["unreadable_share"]:
+        share = percent(facts["unreadable_share"])
+        lines.append(("unreadable", f"up to {share} of the scanned part: left out"))
     for name, text in lines:
         click.echo(f"{name:<14} {text}")
     if not any(spec["patches"] for spec in facts["specs"]):

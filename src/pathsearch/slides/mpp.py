@@ -10,7 +10,7 @@ from pathsearch.errors import MppAnisotropicError, MppInsaneError, MppMissingErr
 #: x and y may differ by this share; their mean is taken then.
 MAX_ANISOTROPY = 0.02
 
-_HINT = "give it with --mpp, or in an 'mpp' column of a manifest"
+_HINT = "give it to inspect or index with --mpp, or in an 'mpp' column of a manifest"
 
 
 def resolve_mpp(

@@ -13,8 +13,10 @@ from pathsearch.nouns import Slide
 
 #: Most stored pixels that one read of an overview decodes: 48 MB as RGB.
 BLOCK_SOURCE_PIXELS = 1 << 24
-#: Blocks that cannot be read are halved down to this size, in pixels of the overview.
-SMALLEST_BLOCK = 16
+#: Blocks that cannot be read are halved down to this size, in pixels of the overview;
+SMALLEST_BLOCK = 4
+#: once so many have failed (a slide that is damaged all over), only down to this one.
+PATIENCE, SMALLEST_LATER = 500, 16
 #: Most pixels of an overview: beyond it the resolution gives way, not the memory.
 MAX_OVERVIEW_PIXELS = 1 << 23
 
@@ -44,6 +46,11 @@ class Overview:
     x: int
     y: int
     unreadable: npt.NDArray[np.bool_]
+
+    @property
+    def unreadable_share(self) -> float:
+        """Share of the scanned part in blocks that could not be decoded, 0..1: at most so much."""
+        return float(self.unreadable.mean())
 
 
 def thumbnail(slide: Slide, max_px: int) -> tuple[npt.NDArray[np.uint8], float]:
@@ -127,6 +134,7 @@ def overview(slide: Slide, mpp: float) -> Overview:
     unreadable = np.zeros((h, w), np.bool_)
     side = _block_side(slide, scale)
     last: ReadFailedError | None = None
+    failures = 0
     blocks = [
         (top, left, min(side, h - top), min(side, w - left))
         for top in range(0, h, side)
@@ -139,7 +147,9 @@ def overview(slide: Slide, mpp: float) -> Overview:
             pixels[part] = slide.read(x + left * scale, y + top * scale, columns, rows, mpp)
         except ReadFailedError as error:
             last = error
-            if max(rows, columns) <= SMALLEST_BLOCK:
+            failures += 1
+            smallest = SMALLEST_BLOCK if failures < PATIENCE else SMALLEST_LATER
+            if max(rows, columns) <= smallest:
                 unreadable[part] = True
             else:
                 blocks.extend(_quarters(top, left, rows, columns))

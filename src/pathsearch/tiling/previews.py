@@ -10,13 +10,13 @@ import numpy.typing as npt
 
 from pathsearch.config import TissueSettings
 from pathsearch.nouns import Slide, Tiling
-from pathsearch.tiling.grid import DEFAULT_TISSUE, find_tissue
+from pathsearch.tiling.grid import DEFAULT_TISSUE, Found, find_tissue
 from pathsearch.tiling.mask import is_fluorescence
 from pathsearch.tiling.overviews import overview
 from pathsearch.tiling.regions import Regions
 
-#: Colour-blind-safe (Okabe and Ito 2008): green, blue, orange.
-TISSUE, PATCH, DRAWN = (0, 158, 115), (0, 114, 178), (213, 94, 0)
+#: Colour-blind-safe (Okabe and Ito 2008): green, blue, vermilion, yellow.
+TISSUE, PATCH, DRAWN, UNREADABLE = (0, 158, 115), (0, 114, 178), (213, 94, 0), (240, 228, 66)
 INK, PAPER, FAINT = (32, 32, 32), (255, 255, 255), (110, 110, 110)
 #: Height of the strip of numbers, and its text, pixels.
 STRIP, TEXT = 84, 17
@@ -35,6 +35,7 @@ def preview(
     max_px: int = 1600,
     tissue: TissueSettings = DEFAULT_TISSUE,
     regions: Regions | None = None,
+    found: Found | None = None,
 ) -> npt.NDArray[np.uint8]:
     """The slide, the outline of its tissue, its patches, a scale bar and the numbers.
 
@@ -49,17 +50,21 @@ def preview(
         The same as were given to `tile`.
     regions : Regions, optional
         The same as were given to `tile`; drawn beside the mask.
+    found : Found, optional
+        What `find_tissue` answered for this slide and `tissue`.
 
     Returns
     -------
     uint8 array, shape (h, w, 3), RGB
+        Yellow where the slide cannot be decoded.
     """
     from PIL import Image, ImageDraw
 
     _, _, width, height = slide.bounds
     seen = overview(slide, slide.mpp * max(1.0, max(width, height) / max_px))
-    coarse, mask = find_tissue(slide, tissue)
+    coarse, mask = found or find_tissue(slide, tissue)
     pixels, gain = _brightened(seen.pixels)
+    pixels = np.where(seen.unreadable[..., None], np.array(UNREADABLE, np.uint8), pixels)
     h, w = pixels.shape[:2]
     picture = Image.fromarray(pixels)
     draw = ImageDraw.Draw(picture, "RGBA")
@@ -76,7 +81,10 @@ def preview(
             draw.line([(float(x), float(y)) for x, y in at], fill=DRAWN, width=3)
     sheet = Image.new("RGB", (max(w, NARROWEST), h + STRIP), PAPER)
     sheet.paste(picture, ((sheet.width - w) // 2, 0))
-    _draw_numbers(ImageDraw.Draw(sheet), slide, tiling, (sheet.width, h), (seen.mpp, gain))
+    remarks = [f"brightened {gain:.0f} times for display"] if gain > 1 else []
+    if seen.unreadable.any():
+        remarks.append(f"up to {percent(seen.unreadable_share)} cannot be decoded (yellow)")
+    _draw_numbers(ImageDraw.Draw(sheet), slide, tiling, (sheet.width, h, seen.mpp), remarks)
     return np.asarray(sheet)
 
 
@@ -89,14 +97,18 @@ def _draw_patches(draw: Any, corners: npt.NDArray[np.float64], side: float) -> N
         draw.rectangle([x, y, max(x, x + side - 1), max(y, y + side - 1)], fill, outline)
 
 
+def percent(share: float) -> str:
+    """A share that is not nothing, in words: 0.003 is ``<1%``."""
+    return "<1%" if share < 0.005 else f"{100 * share:.0f}%"
+
+
 def _draw_numbers(
-    draw: Any, slide: Slide, tiling: Tiling, at: tuple[int, int], shown: tuple[float, float]
+    draw: Any, slide: Slide, tiling: Tiling, at: tuple[int, int, float], remarks: list[str]
 ) -> None:
-    """Name and numbers below the slide; `shown` is the picture's mpp and its brightening."""
+    """Name and numbers below the slide; `at` is its width, height and mpp in the picture."""
     from PIL import ImageFont
 
-    width, top = at
-    mpp, gain = shown
+    width, top, mpp = at
     # Pillow's own font, the only one that is everywhere, has no µ, × or ².
     font, small = ImageFont.load_default(size=TEXT), ImageFont.load_default(size=TEXT - 4)
     sx, sy = slide.size
@@ -116,8 +128,7 @@ def _draw_numbers(
     area = bw * bh * (um / 1000) ** 2
     side = tiling.footprint * um
     facts = [
-        f"{sx} x {sy} px at {um:.3g} um/px (about {10 / um:.2g}x)"
-        + (f", brightened {gain:.0f} times for display" if gain > 1 else ""),
+        ", ".join([f"{sx} x {sy} px at {um:.3g} um/px (about {10 / um:.2g}x)", *remarks]),
         f"{len(tiling)} patches, {side:.0f} um wide; tissue {tiling.tissue_share * area:.3g} mm2"
         f" ({100 * tiling.tissue_share:.0f}% of the scanned part)",
     ]

@@ -293,6 +293,29 @@ def test_the_preview_shows_slide_mask_and_numbers():
     assert picture[400:].min() < 64  # text
 
 
+def test_the_preview_marks_what_cannot_be_decoded_and_looks_for_tissue_once(monkeypatch):
+    from pathsearch.config import TileSpec
+    from pathsearch.testing.memory import ArraySlide
+    from pathsearch.tiling import find_tissue, previews
+
+    pixels = Painting().tissue(SECTION).pixels().repeat(4, 0).repeat(4, 1)
+    slide = ArraySlide(pixels, 2.0, broken=((400, 400, 100, 60),))
+    found = find_tissue(slide)
+    assert 100 * 60 / pixels[..., 0].size <= found[0].unreadable_share < 0.1
+    tiling = tile(slide, TileSpec(mpp=2.0, size_px=64), found=found)
+    monkeypatch.setattr(previews, "find_tissue", None)
+    picture = preview(slide, tiling, max_px=400, found=found)
+    yellow = (picture == previews.UNREADABLE).all(axis=2)
+    scale = max(pixels.shape) / 400
+    ys, xs = np.nonzero(yellow)
+    left = (picture.shape[1] - 400) // 2
+    assert xs.min() - left <= 400 / scale
+    assert xs.max() - left >= 499 / scale - 1
+    assert ys.min() <= 400 / scale
+    assert ys.max() >= 459 / scale - 1
+    assert yellow.mean() < 0.1
+
+
 @pytest.mark.data
 def test_real_sections_and_the_film_of_eosin_beside_one(data_dir):
     from pathsearch.slides import open_slide

@@ -82,7 +82,7 @@ def test_a_corrupt_place_costs_itself_only():
     seen = overview(ArraySlide(pixels, 0.5, broken=((500, 700, 100, 60),)), 4.0)
     good = overview(ArraySlide(pixels, 0.5), 4.0)
     assert seen.unreadable[700 // 8 + 1 : 760 // 8, 500 // 8 + 1 : 600 // 8].all()
-    assert np.count_nonzero(seen.unreadable) <= 40 * 40
+    assert np.count_nonzero(seen.unreadable) <= 21 * 16  # 13 x 8, blocks of 4 around
     assert (seen.pixels[seen.unreadable] == 255).all()
     np.testing.assert_array_equal(seen.pixels[~seen.unreadable], good.pixels[~seen.unreadable])
 
