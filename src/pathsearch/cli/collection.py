@@ -123,8 +123,9 @@ def _of_review(library: Library, words: dict[str, Any]) -> list[Match]:
     with Reviews(library) as reviews:
         review = reviews.get(words["review"])
     if words["accepted"]:
-        shown = review.shown()
-        return [shown[key].match for key in review.keys("accept") if key in shown]
+        accepted = set(review.keys("accept"))
+        # As they were found, whatever order they were judged in
+        return [shown.match for key, shown in review.shown().items() if key in accepted]
     matches = {s.match.rank: s.match for s in review.rounds[-1].matches if not s.control}
     return [_key(matches, rank) for rank in _ranks(words["ranks"])]
 

@@ -157,15 +157,23 @@ def _who(words: dict[str, Any]) -> ImportEncoder:
 @click.option("--h5", type=_ANY, help="A new folder: one HDF5 file a slide, as TRIDENT has them.")
 @click.option("--parquet", type=_FILE, help="A new file: one table of keys and unit vectors.")
 @click.option("--spec", default="", help="Only this magnification.")
+@click.option("--pseudonymise", is_flag=True, help="Replace names of slides and cases.")
 @json_option
 @verbose_option
 def export_command(
-    library: Path, h5: Path | None, parquet: Path | None, spec: str, as_json: bool
+    library: Path,
+    h5: Path | None,
+    parquet: Path | None,
+    spec: str,
+    pseudonymise: bool,
+    as_json: bool,
 ) -> int:
     """Write the vectors of LIB as files that other tools read.
 
     What `import` brought in comes back as it was, to within the rounding to float16.
     """
+    from pathsearch.cli.leaving import log_one
+    from pathsearch.export.pseudonyms import Pseudonyms
     from pathsearch.library import Library
 
     if (h5 is None) == (parquet is None):
@@ -177,16 +185,20 @@ def export_command(
             if bar is not None and task is not None:
                 bar.update(task, completed=done, total=total)
 
+        names = Pseudonyms.of_user() if pseudonymise else None
         if h5 is not None:
             from pathsearch.export import export_h5
 
-            done = export_h5(opened, h5, spec=spec, progress=told)
+            done = export_h5(opened, h5, spec=spec, progress=told, names=names)
+            place = h5
         else:
             assert parquet is not None
             from pathsearch.export import export_parquet
 
-            done = export_parquet(opened, parquet, spec=spec, progress=told)
-    place = h5 if h5 is not None else parquet
+            done = export_parquet(opened, parquet, spec=spec, progress=told, names=names)
+            place = parquet
+        what = "vectors h5" if h5 is not None else "vectors parquet"
+        log_one(opened, what, place, items=done.patches, pseudonymised=pseudonymise)
     if as_json:
         print_json({"library": str(library), "to": str(place), **asdict(done)})
     say(f"{place}: {done.patches} patches of {done.slides} slides.")

@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from pathsearch.cli.output import say
-from pathsearch.errors import ReviewError, UsageError
+from pathsearch.errors import PathsearchError, ReviewError, UsageError
 
 if TYPE_CHECKING:
-    from pathsearch.export.dossier import Dossier
+    from pathsearch.export.records import Dossier
     from pathsearch.library import Library
-    from pathsearch.review import Reviews
+    from pathsearch.nouns import Query
+    from pathsearch.review import Review, Reviews
+    from pathsearch.search import Searcher
 
 _FILE = click.Path(path_type=Path, dir_okay=False)
 _FOLDER = click.Path(path_type=Path, file_okay=False)
@@ -24,7 +26,11 @@ _OPTIONS = (
     click.option("--html", type=_FILE, help="One self-contained page: pictures, sort, filter."),
     click.option("--csv", type=_FILE, help="A table."),
     click.option("--parquet", type=_FILE, help="The same table, typed (extra: parquet)."),
-    click.option("--geojson", type=_FOLDER, help="Annotations for QuPath, one file a slide."),
+    click.option(
+        "--geojson",
+        type=click.Path(path_type=Path),
+        help="Annotations for QuPath: a folder, one file a slide; or F.geojson for one slide.",
+    ),
     click.option("--patches", type=_FOLDER, help="Pictures (PNG), a folder a slide, a manifest."),
     click.option(
         "--picture-mpp",
@@ -100,6 +106,40 @@ def write_files(
     return written
 
 
+def write_one(name: str, target: Path, library: Library, dossier: Dossier) -> str:
+    """Write one format without further options; what is to be said of it."""
+    return _WRITERS[name](target, library, dossier, {})
+
+
+def with_slides(
+    dossier: Dossier, searcher: Searcher, query: Query, review: Review | None = None
+) -> Dossier:
+    """The dossier with the slides ranked by how much of them looks like the question.
+
+    Where they cannot be ranked, it says why and is written without.
+    """
+    from dataclasses import replace
+
+    from pathsearch.review.across import across_slides
+
+    try:
+        found = across_slides(searcher, query, review=review)
+    except PathsearchError as error:
+        say(f"Slides are not ranked on the page: {error}")
+        return dossier
+    return replace(dossier, shares=found.shares, threshold_told=found.told)
+
+
+def log_one(
+    library: Library, what: str, target: Path, *, items: int, pseudonymised: bool = False
+) -> None:
+    """Leave a line about something that left the library and is of no review."""
+    from pathsearch.review import Reviews
+
+    with Reviews(library) as reviews:
+        reviews.log_export(what, target.absolute(), items=items, pseudonymised=pseudonymised)
+
+
 @contextlib.contextmanager
 def leaving_to(target: Path) -> Iterator[None]:
     """Turn what the disk says into one line that names the file."""
@@ -147,7 +187,13 @@ def _geojson(target: Path, _: Library, dossier: Dossier, __: dict[str, Any]) -> 
     from pathsearch.export.files import write_geojson
 
     files = write_geojson(target, dossier)
-    return f"Wrote {len(files)} files, one a slide, to {target}: in QuPath, drop each on its slide."
+    if files == [target]:
+        return f"Wrote {target}: in QuPath, drop it on its slide."
+    named = ", ".join(file.name for file in files[:3]) + (", ..." if len(files) > 3 else "")
+    return (
+        f"Wrote {len(files)} files, one a slide, to {files[0].parent if files else target} "
+        f"({named}): in QuPath, drop each on its slide."
+    )
 
 
 def _patches(target: Path, library: Library, dossier: Dossier, words: dict[str, Any]) -> str:

@@ -49,6 +49,7 @@ def map_command(
     **examples: tuple[str, ...],
 ) -> int:
     """Write how similar every patch of SLIDE is to the examples."""
+    from pathsearch.cli.leaving import leaving_to, log_one
     from pathsearch.library import Library
     from pathsearch.nouns import Query
     from pathsearch.search import Searcher, parse_example
@@ -64,7 +65,9 @@ def map_command(
         found = Searcher(opened, device=device).map(Query(like, unlike, spec=spec), record.slide_id)
         thumbnail = opened.thumbnail(record.slide_id)
         bounds = record.bounds or (0, 0, record.width, record.height)
-        _write(found, out, thumbnail, bounds)
+        with leaving_to(out):
+            _write(found, out, thumbnail, bounds)
+        log_one(opened, f"map {out.suffix[1:].lower()}", out, items=int(found.values.size))
     facts = {
         "slide_id": found.slide_id,
         "spec": found.spec,

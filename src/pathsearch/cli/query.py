@@ -15,8 +15,9 @@ from pathsearch.errors import QueryError, UsageError
 from pathsearch.nouns import Query
 
 if TYPE_CHECKING:
+    from pathsearch.export.records import Dossier
     from pathsearch.library import Library
-    from pathsearch.search import Answer
+    from pathsearch.search import Answer, Searcher
 
 _FILE = click.Path(path_type=Path, dir_okay=False)
 
@@ -66,7 +67,12 @@ _FILE = click.Path(path_type=Path, dir_okay=False)
 )
 @click.option("--exact", is_flag=True, help="Compare with every patch; slower, misses nothing.")
 @click.option("--csv", "csv_file", type=_FILE, help="Write the matches as CSV.")
-@click.option("--geojson", "geojson_file", type=_FILE, help="Write the matches for QuPath.")
+@click.option(
+    "--geojson",
+    "geojson_file",
+    type=click.Path(path_type=Path),
+    help="Write annotations for QuPath: a folder, one file a slide; or F.geojson for one slide.",
+)
 @click.option(
     "--picture",
     "picture_file",
@@ -101,8 +107,9 @@ def query_command(
     asked = {name: words.pop(name) for name in (*names, "pseudonymise")}
     query = _query(query_file, words)
     with Library.open(library) as opened:
-        answer = Searcher(opened, device=device).search(query)
-        answer = _keep(opened, answer, asked)
+        searcher = Searcher(opened, device=device)
+        answer = searcher.search(query)
+        answer = _keep(searcher, answer, asked)
     if as_json:
         print_json(answer.to_json())
     else:
@@ -171,13 +178,14 @@ def print_answer(answer: Answer) -> None:
     say(f"Searched {answer.searched} patches at {answer.query.spec}; {answer.recall}.")
 
 
-def _keep(library: Library, answer: Answer, asked: dict[str, Any]) -> Answer:
+def _keep(searcher: Searcher, answer: Answer, asked: dict[str, Any]) -> Answer:
     """Write the files that were asked for, keep the review; the answer as it may be printed."""
     from pathsearch.cli.leaving import leaving_to
     from pathsearch.review import Reviews
 
     if not any(asked[name] for name in (*_WRITERS, "save", "pseudonymise")):
         return answer
+    library = searcher.library
     with Reviews(library) as reviews:
         review = ""
         if asked["save"]:
@@ -188,8 +196,8 @@ def _keep(library: Library, answer: Answer, asked: dict[str, Any]) -> Answer:
             path = asked[name]
             if path:
                 with leaving_to(path):
-                    write(library, answer, shown, asked)
-                say(f"Wrote {path}.")
+                    said = write(searcher, answer, shown, asked)
+                say(said)
                 reviews.log_export(
                     name.partition("_")[0],
                     path.absolute(),
@@ -207,27 +215,30 @@ def _masked(library: Library, answer: Answer) -> Answer:
     return masked_answer(answer, library, Pseudonyms.of_user())
 
 
-def _write_csv(_: Library, __: Answer, shown: Answer, asked: dict[str, Any]) -> None:
+def _write_csv(_: Searcher, __: Answer, shown: Answer, asked: dict[str, Any]) -> str:
     from pathsearch.export import matches_to_csv
 
     asked["csv_file"].write_text(matches_to_csv(shown.matches), encoding="utf-8")
+    return f"Wrote {asked['csv_file']}."
 
 
-def _write_geojson(_: Library, __: Answer, shown: Answer, asked: dict[str, Any]) -> None:
-    from pathsearch.export import matches_to_geojson
+def _write_geojson(searcher: Searcher, answer: Answer, _: Answer, asked: dict[str, Any]) -> str:
+    from pathsearch.cli.leaving import write_one
 
-    text = json.dumps(matches_to_geojson(shown.matches), allow_nan=False)
-    asked["geojson_file"].write_text(text, encoding="utf-8")
+    return write_one(
+        "geojson", asked["geojson_file"], searcher.library, _dossier(answer, asked, searcher)
+    )
 
 
-def _write_sheet(library: Library, answer: Answer, shown: Answer, asked: dict[str, Any]) -> None:
+def _write_sheet(searcher: Searcher, answer: Answer, shown: Answer, asked: dict[str, Any]) -> str:
     from pathsearch.export.contact_sheet import contact_sheet
 
     pairs = zip(answer.matches, shown.matches, strict=True)
     names = {a.key.slide_id: b.key.slide_id for a, b in pairs}
     names |= {a.slide: b.slide for a, b in _places(answer, shown)}
-    sheet = contact_sheet(library, answer.query.like, answer.matches, names=names)
+    sheet = contact_sheet(searcher.library, answer.query.like, answer.matches, names=names)
     sheet.save(asked["picture_file"], "PNG")
+    return f"Wrote {asked['picture_file']}."
 
 
 def _places(answer: Answer, shown: Answer) -> list[tuple[Any, Any]]:
@@ -235,13 +246,23 @@ def _places(answer: Answer, shown: Answer) -> list[tuple[Any, Any]]:
     return [(a, b) for a, b in pairs if hasattr(a, "slide")]
 
 
-def _write_html(library: Library, answer: Answer, _: Answer, asked: dict[str, Any]) -> None:
-    from pathsearch.cli.leaving import masked_if
-    from pathsearch.export.dossier import of_answer
-    from pathsearch.export.page import write_page
+def _write_html(searcher: Searcher, answer: Answer, _: Answer, asked: dict[str, Any]) -> str:
+    from pathsearch.cli.leaving import write_one
 
-    dossier = of_answer(library, answer, title=asked["title"])
-    write_page(asked["html_file"], library, masked_if(dossier, library, asked["pseudonymise"]))
+    dossier = _dossier(answer, asked, searcher, ranked=True)
+    return write_one("html", asked["html_file"], searcher.library, dossier)
+
+
+def _dossier(
+    answer: Answer, asked: dict[str, Any], searcher: Searcher, *, ranked: bool = False
+) -> Dossier:
+    from pathsearch.cli.leaving import masked_if, with_slides
+    from pathsearch.export.dossier import of_answer
+
+    dossier = of_answer(searcher.library, answer, title=asked["title"])
+    if ranked:
+        dossier = with_slides(dossier, searcher, answer.query)
+    return masked_if(dossier, searcher.library, asked["pseudonymise"])
 
 
 _WRITERS = {

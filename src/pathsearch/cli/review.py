@@ -11,11 +11,14 @@ import click
 from pathsearch.cli.leaving import check_words, leaving_options, write_files
 from pathsearch.cli.main import verbose_option
 from pathsearch.cli.output import json_option, print_json, print_table, say
+from pathsearch.cli.replaying import print_replay, replay_to_json
 from pathsearch.errors import UsageError
 
 if TYPE_CHECKING:
-    from pathsearch.review import Replay, Review, Reviews
+    from pathsearch.review import Review, Reviews
+    from pathsearch.review.records import Decision
 
+_DECISIONS: tuple[Decision, ...] = ("accept", "reject", "unsure")
 _ID = click.argument("review", default="last", metavar="[ID]")
 _DEVICE = click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, mps.")
 
@@ -172,16 +175,31 @@ def judge_matches(
         return 0
     last = found.rounds[-1] if number is None else _round(found, number)
     ranks = {s.match.rank: s.match.key for s in last.matches if not s.control}
-    count = 0
-    for decision in ("accept", "reject", "unsure"):
-        keys = [_key(ranks, rank) for rank in _ranks(words[decision])]
-        if keys:
-            count += len(reviews.judge(found.review, keys, decision, label=label, note=note))
-    if not count:
+    several = {d: _ranks(words[d]) for d in _DECISIONS if words[d]}
+    if not any(several.values()):
         raise UsageError("give --accept, --reject or --unsure with ranks, e.g. --accept 1,2,5-9.")
+    if label and len(several) > 1:
+        raise UsageError(
+            "--class says what these matches are: give it with --accept, --reject or --unsure, "
+            "one at a time."
+        )
+    judged = {d: [_key(ranks, rank) for rank in wanted] for d, wanted in several.items()}
+    _once_each(judged)
+    count = 0
+    for decision, keys in judged.items():
+        count += len(reviews.judge(found.review, keys, decision, label=label, note=note))
     word = "verdict" if count == 1 else "verdicts"
     say(f"{count} {word} kept in review {found.review[:8]}, round {last.number}.")
+    if not reviews.reviewer:
+        say(f"Signed {reviews.identity}: --reviewer NAME says who you are, once for all.")
     return 0
+
+
+def _once_each(judged: dict[Decision, list[Any]]) -> None:
+    """UsageError where a match would be judged in two ways at once."""
+    every = [key for keys in judged.values() for key in set(keys)]
+    if len(every) != len(set(every)):
+        raise UsageError("a match can be accepted, rejected or left unsure, not two of them.")
 
 
 def _round(found: Review, number: int) -> Any:
@@ -214,7 +232,11 @@ def _key(ranks: dict[int, Any], rank: int) -> Any:
 @click.option("--only", type=click.Choice(["accept", "reject", "unsure"]), help="One verdict only.")
 @click.option("--by", "who", help="Verdicts of this reviewer only.")
 @click.option("--controls", is_flag=True, help="Also the random controls of blinded judging.")
-@click.option("--slides", is_flag=True, help="Also how much of each slide looks like it (--html).")
+@click.option(
+    "--slides/--no-slides",
+    default=True,
+    help="Rank the slides by how much of them looks like it (--html)  [default: yes]",
+)
 @_DEVICE
 @json_option
 def export_review(
@@ -237,13 +259,12 @@ def export_review(
     dossier = replace(dossier, figures=told_figures(found))
     if only:
         dossier = replace(dossier, items=tuple(i for i in dossier.items if i.decision == only))
-    if words["slides"]:
-        from pathsearch.review.across import across_slides
+    if words["slides"] and words["html"]:
+        from pathsearch.cli.leaving import with_slides
         from pathsearch.search import Searcher
 
         searcher = Searcher(reviews.library, device=words["device"])
-        across = across_slides(searcher, found.refined(), review=found)
-        dossier = replace(dossier, shares=across.shares, threshold_told=across.told)
+        dossier = with_slides(dossier, searcher, found.refined(), found)
     written = write_files(reviews.library, dossier, words, reviews, found.review)
     if as_json:
         print_json({"review": found.review, "items": len(dossier.items), "written": written})
@@ -296,56 +317,10 @@ def replay_review(
         library = click.get_current_context().with_resource(Library.open(other))
     found = replay(reviews, Searcher(library, device=device), review, number=number, record=save)
     if as_json:
-        print_json(_replay_json(found))
+        print_json(replay_to_json(found))
     else:
-        _print_replay(found)
+        print_replay(found)
     return 0
-
-
-def _replay_json(found: Replay) -> dict[str, Any]:
-    from pathsearch.search.answer import match_to_json
-
-    return {
-        "round": found.round.number,
-        "same": found.same,
-        "reasons": list(found.reasons),
-        "gone": [match_to_json(m) | {"why": why} for m, why in found.gone],
-        "came": [match_to_json(m) | {"why": why} for m, why in found.came],
-        "moved": [
-            {"before": match_to_json(old), "now": match_to_json(new)} for old, new in found.moved
-        ],
-        "answer": found.answer.to_json(),
-    }
-
-
-def _print_replay(found: Replay) -> None:
-    rows = [_row("gone", m, "", why) for m, why in found.gone]
-    rows += [_row("new", m, m.rank, why) for m, why in found.came]
-    rows += [_row("moved", old, new.rank, _moved(old.score, new.score)) for old, new in found.moved]
-    if rows:
-        print_table(("", "then", "now", "slide", "x,y", "why"), rows, "lrrll")
-    kept = len(found.answer.matches) - len(found.came)
-    when = found.round.at[:10]
-    if found.same:
-        say(f"Round {found.round.number} of {when}: the same {kept} matches in the same order.")
-    else:
-        say(
-            f"Round {found.round.number} of {when}: {kept} of "
-            f"{len(found.round.matches)} matches are still found, {len(found.came)} are new."
-        )
-    for reason in found.reasons:
-        say(reason)
-
-
-def _moved(then: float, now: float) -> str:
-    same = f"{then:.3f}" == f"{now:.3f}"
-    return "same score" if same else f"score {then:.3f} then, {now:.3f} now"
-
-
-def _row(what: str, match: Any, now: Any, why: str) -> tuple[str, ...]:
-    place = f"{match.footprint.x},{match.footprint.y}"
-    then = "" if what == "new" else str(match.rank)
-    return (what, then, str(now), match.key.slide_id, place, why)
 
 
 @review_command.command("new")

@@ -4,6 +4,6 @@ from __future__ import annotations
 
 from pathsearch.export.feature_files import Exported, export_h5
 from pathsearch.export.parquet import export_parquet
-from pathsearch.export.tables import matches_to_csv, matches_to_geojson
+from pathsearch.export.tables import matches_to_csv
 
-__all__ = ["Exported", "export_h5", "export_parquet", "matches_to_csv", "matches_to_geojson"]
+__all__ = ["Exported", "export_h5", "export_parquet", "matches_to_csv"]

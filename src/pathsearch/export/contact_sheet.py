@@ -11,14 +11,15 @@ import numpy as np
 import numpy.typing as npt
 
 from pathsearch.errors import SlideError
+from pathsearch.export.pictures import with_scale_bar
 from pathsearch.nouns import Example, Match, Picture, Point, Region, Slide, TileSpec
 
 if TYPE_CHECKING:
     from PIL.Image import Image
     from PIL.ImageDraw import ImageDraw
 
-    from pathsearch.export.dossier import Item
     from pathsearch.export.pictures import Pictures
+    from pathsearch.export.records import Item
     from pathsearch.library import Library
 
 #: Colour-blind safe (Okabe and Ito, 2008).
@@ -41,11 +42,14 @@ class Tile:
         In pixels of the picture.
     lines : tuple of str
         The caption.
+    microns : float
+        Width of what it shows; 0 where that is not known.
     """
 
     pixels: npt.NDArray[np.uint8]
     outline: list[list[tuple[float, float]]]
     lines: tuple[str, ...]
+    microns: float = 0.0
 
 
 def contact_sheet(
@@ -110,7 +114,8 @@ def _item_tile(pictures: Pictures, item: Item, side: int) -> Tile:
     box = item.footprint
     ring = [(box.x, box.y), (box.x + box.width, box.y), (box.x + box.width, box.y + box.height)]
     ring.append((box.x, box.y + box.height))
-    return Tile(np.asarray(picture), _scaled([ring], window[:3], side), lines)
+    wide = window[2] * item.mpp
+    return Tile(np.asarray(picture), _scaled([ring], window[:3], side), lines, wide)
 
 
 def query_tile(library: Library, example: Example, spec: TileSpec, side: int) -> Tile | None:
@@ -127,7 +132,8 @@ def query_tile(library: Library, example: Example, spec: TileSpec, side: int) ->
         with open_slide(example.path, mpp=example.mpp) as slide:
             whole = max(slide.size)
             pixels = _crop(slide, (0, 0, whole), side)
-        return Tile(pixels, [], ("query", example.path.rsplit("/", 1)[-1]))
+        lines = ("query", example.path.rsplit("/", 1)[-1])
+        return Tile(pixels, [], lines, whole * example.mpp)
     if isinstance(example, Point):
         name, rings = example.slide, None
     elif isinstance(example, Region):
@@ -147,7 +153,10 @@ def query_tile(library: Library, example: Example, spec: TileSpec, side: int) ->
         pixels = _crop(slide, box, side)
         microns = window * slide.mpp
     return Tile(
-        pixels, _scaled(rings, box, side), ("query", _short(name), f"{microns / 1000:.2f} mm wide")
+        pixels,
+        _scaled(rings, box, side),
+        ("query", _short(name), f"{microns / 1000:.2f} mm wide"),
+        microns,
     )
 
 
@@ -183,7 +192,7 @@ def _match_tile(slide: Slide | None, match: Match, side: int) -> Tile:
         grey = np.full((side, side, 3), 225, np.uint8)
         return Tile(grey, [], (*lines[:2], "slide not at hand"))
     ring = _square(foot.x, foot.y, foot.width)
-    return Tile(pixels, _scaled([ring], box, side), lines)
+    return Tile(pixels, _scaled([ring], box, side), lines, window * match.mpp)
 
 
 def _open(library: Library, name: str) -> Slide:
@@ -258,6 +267,8 @@ def _draw_tile(
 ) -> None:
     x, y = at
     picture = drawn_tile(tile, colour)
+    if tile.microns:
+        picture = with_scale_bar(picture, tile.microns / picture.width)
     sheet.paste(picture, (x, y))
     side = picture.width
     draw.text((x, y + side + 3), tile.lines[0], fill=colour, font=_font(15))

@@ -2,142 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from pathsearch import __version__
+from pathsearch.export.provenance import FILTER, made_with, question_facts, round_facts, shots_of
 from pathsearch.export.pseudonyms import Pseudonyms
-from pathsearch.nouns import Example, Footprint, Match, PatchKey, Picture, Point, Query, Region
-from pathsearch.search.slide_shares import SlideShare
+from pathsearch.export.records import Dossier, Item, Shot
+from pathsearch.nouns import Example, Match, PatchKey, Picture, Point, Region
 
 if TYPE_CHECKING:
     from pathsearch.library import Library
-    from pathsearch.review import Collection, Review, Round
+    from pathsearch.review import Collection, Review
     from pathsearch.search import Answer
 
+__all__ = ["Dossier", "Item", "Shot", "masked", "masked_answer", "of_answer", "of_collection",
+           "of_review"]  # fmt: skip
 
-@dataclass(frozen=True, slots=True)
-class Item:
-    """One place of an export.
-
-    Attributes
-    ----------
-    number : int
-        From 1, in the order of the export.
-    slide_id, case_id, spec : str
-        As they are written: pseudonyms where those are asked for.
-    source : str
-        The slide's true id, to read pixels by; never written.
-    footprint : Footprint
-        Level-0 pixels.
-    mpp : float
-        µm per level-0 pixel.
-    rank : int
-        In its round; 0 for a place of a collection.
-    score, percentile : float or None
-    metadata : mapping
-    round : int
-        Number of the round that first showed it; 0 where there are none.
-    control : bool
-    decision, label, note, reviewer, judged_at : str
-        The verdict that counts; empty where there is none.
-    blinded : bool
-    """
-
-    number: int
-    slide_id: str
-    case_id: str
-    spec: str
-    source: str
-    footprint: Footprint
-    mpp: float
-    rank: int = 0
-    score: float | None = None
-    percentile: float | None = None
-    metadata: Mapping[str, Any] = field(default_factory=dict)
-    round: int = 0
-    control: bool = False
-    decision: str = ""
-    label: str = ""
-    note: str = ""
-    reviewer: str = ""
-    judged_at: str = ""
-    blinded: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Shot:
-    """One example of a question: what is written of it, and where its pixels are.
-
-    Attributes
-    ----------
-    name : str
-        As it is written.
-    example : Example
-        The true one, to draw; never written.
-    against : bool
-        A counter-example.
-    """
-
-    name: str
-    example: Example
-    against: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Dossier:
-    """Everything that an export may say.
-
-    Attributes
-    ----------
-    title : str
-    items : tuple of Item
-    shots : tuple of Shot
-        The examples of the question.
-    facts : mapping of str to str
-        Provenance, in words, in the order it is shown.
-    notes : tuple of str
-        What a reader should know.
-    columns : tuple of str
-        Names of the metadata.
-    rounds : int
-    pseudonymised : bool
-    quiz : bool
-        Answers are hidden until they are asked for.
-    kind : {'search', 'review', 'collection'}
-    shares : tuple of SlideShare
-        How much of each slide looks like the question; empty where it was not measured.
-    threshold_told : str
-        From which score a patch counts in `shares`, and why.
-    figures : tuple of (str, str)
-        What the verdicts say: name and value.
-    """
-
-    title: str
-    items: tuple[Item, ...]
-    shots: tuple[Shot, ...] = ()
-    facts: Mapping[str, str] = field(default_factory=dict)
-    notes: tuple[str, ...] = ()
-    columns: tuple[str, ...] = ()
-    rounds: int = 0
-    pseudonymised: bool = False
-    quiz: bool = False
-    kind: str = "search"
-    shares: tuple[SlideShare, ...] = ()
-    threshold_told: str = ""
-    figures: tuple[tuple[str, str], ...] = ()
+_OUT = "(left out)"
 
 
 def of_answer(library: Library, answer: Answer, *, title: str = "") -> Dossier:
     """A search that may not be kept, as it was answered."""
     items = tuple(_item(n, match) for n, match in enumerate(answer.matches, 1))
-    facts = _facts(library, answer.query, answer.encoder, library.encoder.fingerprint)
+    facts = question_facts(library, answer.query, answer.encoder, library.encoder.fingerprint)
     facts |= {"Searched": f"{answer.searched:,} patches", "Recall": str(answer.recall)}
     return Dossier(
         title=title or "Similar tissue",
         items=items,
-        shots=_shots(answer.query),
+        shots=shots_of(answer.query),
         facts=facts,
         notes=(*answer.notes, *map(str, answer.departures)),
         columns=_columns(items),
@@ -186,19 +79,21 @@ def of_review(
                     blinded=said.blinded,
                 )
             items[match.key] = replace(item, round=one.number, control=shown.control)
-    last = (rounds or list(review.rounds))[-1]
-    facts = _facts(library, last.query, last.encoder, last.fingerprint)
-    facts |= _round_facts(review, last)
+    rounds = rounds or list(review.rounds)
+    first = rounds[0]
+    facts = question_facts(library, first.query, first.encoder, first.fingerprint)
+    facts |= round_facts(review, rounds)
     found = tuple(items.values())
     return Dossier(
         title=review.title or "Similar tissue, judged",
         items=found,
-        shots=_shots(review.rounds[0].query),
+        shots=shots_of(review.rounds[0].query),
         facts=facts,
         notes=tuple(dict.fromkeys(note for one in rounds for note in one.notes)),
         columns=_columns(found),
         rounds=len(rounds),
         kind="review",
+        people=review.reviewers,
     )
 
 
@@ -219,7 +114,7 @@ def of_collection(library: Library, collection: Collection, *, quiz: bool = Fals
         )
         for number, place in enumerate(collection.places, 1)
     )
-    facts = {"Library": library.path.name, "Made with": f"pathsearch {__version__}"}
+    facts = {"Library": library.path.name, "Made with": made_with()}
     return Dossier(
         title=collection.name,
         items=items,
@@ -232,19 +127,16 @@ def of_collection(library: Library, collection: Collection, *, quiz: bool = Fals
 
 def masked(dossier: Dossier, library: Library, names: Pseudonyms) -> Dossier:
     """The same with every name replaced; what was written by hand loses the names it holds."""
-    records = library.slides("all")
-    slides = {r.slide_id for r in records} | {r.path for r in records}
-    slides |= {item.source for item in dossier.items}
-    slides |= {s.example.slide for s in dossier.shots if isinstance(s.example, Region | Point)}
-    slides |= {s.example.path for s in dossier.shots if isinstance(s.example, Picture)}
-    cases = {r.case_id for r in records} | {item.case_id for item in dossier.items}
-    known = names.table(slides, cases)
-    for name in (str(library.path), library.path.name, library.path.stem):
-        known.setdefault(name, names.name("library", library.library_id))
     values = {str(v) for item in dossier.items for v in item.metadata.values()}
-    values |= {str(v) for record in records for v in record.metadata.values()}
-    # Longer values that were copied into a note or a filter; short ones ("2") are words of any text
-    known |= {v: names.name("value", v) for v in values if len(v) > 3 and v not in known}
+    known = _names_in_texts(
+        library,
+        names,
+        [shot.example for shot in dossier.shots],
+        {item.source for item in dossier.items},
+        ({item.case_id for item in dossier.items}, values),
+    )
+    people = {item.reviewer for item in dossier.items} | set(dossier.people)
+    known |= {who: names.name("reviewer", who) for who in people if who}
 
     def clean(text: str) -> str:
         return names.text(text, known)
@@ -269,15 +161,14 @@ def masked(dossier: Dossier, library: Library, names: Pseudonyms) -> Dossier:
         )
         for share in dossier.shares
     )
-    people = {item.reviewer: names.name("reviewer", item.reviewer) for item in dossier.items}
-    known |= {who: masked for who, masked in people.items() if who}
     shots = tuple(replace(s, name=_masked_shot(s, names)) for s in dossier.shots)
     return replace(
         dossier,
+        people=(),
         title=clean(dossier.title),
         items=items,
         shots=shots,
-        facts={key: clean(value) for key, value in dossier.facts.items()},
+        facts={k: _OUT if k == FILTER else clean(v) for k, v in dossier.facts.items()},
         notes=tuple(clean(note) for note in dossier.notes),
         shares=shares,
         figures=tuple((clean(name), clean(value)) for name, value in dossier.figures),
@@ -287,12 +178,14 @@ def masked(dossier: Dossier, library: Library, names: Pseudonyms) -> Dossier:
 
 def masked_answer(answer: Answer, library: Library, names: Pseudonyms) -> Answer:
     """An answer with every name replaced; its query can't be asked again as it is written."""
-    records = library.slides("all")
-    known = names.table(
-        {r.slide_id for r in records}
-        | {r.path for r in records}
-        | {e.slide for e in answer.query.like if isinstance(e, Region | Point)},
-        {r.case_id for r in records},
+    query = answer.query
+    values = {str(v) for match in answer.matches for v in match.metadata.values()}
+    known = _names_in_texts(
+        library,
+        names,
+        [*query.like, *query.unlike],
+        {match.key.slide_id for match in answer.matches},
+        ({match.case_id for match in answer.matches}, values),
     )
 
     def key(one: PatchKey) -> PatchKey:
@@ -305,14 +198,14 @@ def masked_answer(answer: Answer, library: Library, names: Pseudonyms) -> Answer
             return replace(one, path=names.name("picture", one.path))
         return one
 
-    query = replace(
-        answer.query,
-        like=tuple(map(example, answer.query.like)),
-        unlike=tuple(map(example, answer.query.unlike)),
-        accepted=tuple(map(key, answer.query.accepted)),
-        rejected=tuple(map(key, answer.query.rejected)),
-        shown=tuple(map(key, answer.query.shown)),
-        where="(left out)" if answer.query.where else "",
+    asked = replace(
+        query,
+        like=tuple(map(example, query.like)),
+        unlike=tuple(map(example, query.unlike)),
+        accepted=tuple(map(key, query.accepted)),
+        rejected=tuple(map(key, query.rejected)),
+        shown=tuple(map(key, query.shown)),
+        where=_OUT if query.where else "",
     )
     matches = tuple(
         replace(
@@ -326,11 +219,35 @@ def masked_answer(answer: Answer, library: Library, names: Pseudonyms) -> Answer
     return replace(
         answer,
         matches=matches,
-        query=query,
+        query=asked,
         notes=tuple(names.text(note, known) for note in answer.notes),
         library=names.name("library", library.library_id),
         departures=(),
     )
+
+
+def _names_in_texts(
+    library: Library,
+    names: Pseudonyms,
+    examples: Iterable[Example],
+    slides: set[str],
+    others: tuple[set[str], set[str]],
+) -> dict[str, str]:
+    """Every name that a text may hold and what stands for it; `others`: cases, metadata values."""
+    records = library.slides("all")
+    cases, values = others
+    slides = slides | {r.slide_id for r in records} | {r.path for r in records}
+    for example in examples:
+        if isinstance(example, Region | Point):
+            slides.add(example.slide)
+        elif isinstance(example, Picture):
+            slides.add(example.path)
+    known = names.table(slides, cases | {r.case_id for r in records})
+    for name in (str(library.path), library.path.name, library.path.stem):
+        known.setdefault(name, names.name("library", library.library_id))
+    values = values | {str(v) for record in records for v in record.metadata.values()}
+    # Longer values that were copied into a note or a filter; short ones ("2") are words of any text
+    return known | {v: names.name("value", v) for v in values if len(v) > 3 and v not in known}
 
 
 def _masked_shot(shot: Shot, names: Pseudonyms) -> str:
@@ -358,59 +275,5 @@ def _item(number: int, match: Match) -> Item:
     )
 
 
-def _shots(query: Query) -> tuple[Shot, ...]:
-    both = ((query.like, False), (query.unlike, True))
-    return tuple(Shot(_named(e), e, against) for many, against in both for e in many)
-
-
-def _named(example: Example) -> str:
-    if isinstance(example, Region | Point):
-        return example.slide
-    if isinstance(example, Picture):
-        return example.path.replace("\\", "/").rsplit("/", 1)[-1]
-    return "an embedding"
-
-
 def _columns(items: Iterable[Item]) -> tuple[str, ...]:
     return tuple(sorted({name for item in items for name in item.metadata}))
-
-
-def magnification(mpp: float) -> str:
-    """A resolution in a pathologist's words: ``about 20x (0.5 µm per pixel)``."""
-    return f"about {10 / mpp:.3g}x ({mpp:g} µm per pixel)"
-
-
-def _facts(library: Library, query: Query, encoder: str, fingerprint: str) -> dict[str, str]:
-    spec = library.specs.get(query.spec)
-    settings: Sequence[str] = [
-        f"{len(query.like)} example{'s' * (len(query.like) != 1)}",
-        *([f"{len(query.unlike)} counter-examples"] if query.unlike else []),
-        f"{query.k} matches asked for",
-        {"overlap": "own spot left out", "slide": "own slide left out"}.get(
-            query.exclude, "own case left out"
-        ),
-        *([f"only where {query.where}"] if query.where else []),
-        *([f"at most {query.per_slide} of a slide"] if query.per_slide else []),
-        *([f"at most {query.per_case} of a case"] if query.per_case else []),
-    ]
-    return {
-        "Library": library.path.name,
-        "Magnification": magnification(spec.mpp) if spec else query.spec,
-        "Question": ", ".join(settings),
-        "Encoder": f"{encoder} ({fingerprint[:12]})",
-        "Made with": f"pathsearch {__version__}",
-    }
-
-
-def _round_facts(review: Review, one: Round) -> dict[str, str]:
-    said = review.current().values()
-    counts = {d: sum(v.decision == d for v in said) for d in ("accept", "reject", "unsure")}
-    return {
-        "Searched": f"{one.searched:,} patches",
-        "Recall": str(one.recall),
-        "Asked": f"{review.created[:10]} to {review.rounds[-1].at[:10]}, "
-        f"{len(review.rounds)} round{'s' * (len(review.rounds) != 1)}",
-        "Verdicts": f"{counts['accept']} accepted, {counts['reject']} rejected, "
-        f"{counts['unsure']} unsure, by {len(review.reviewers)} "
-        f"reviewer{'s' * (len(review.reviewers) != 1)}",
-    }

@@ -11,7 +11,7 @@ import json
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +23,7 @@ from pathsearch.library.durable import move, token, writing_to
 from pathsearch.maintenance.feature_files import need_h5py
 
 if TYPE_CHECKING:
+    from pathsearch.export.pseudonyms import Pseudonyms
     from pathsearch.library import Library, SegmentArrays, SegmentRecord, SlideRecord
 
 #: Rows a chunk: a few hundred kB, since one row a chunk makes reading 50 times slower.
@@ -48,7 +49,12 @@ class Exported:
 
 
 def export_h5(
-    library: Library, folder: Path, *, spec: str = "", progress: Progress | None = None
+    library: Library,
+    folder: Path,
+    *,
+    spec: str = "",
+    progress: Progress | None = None,
+    names: Pseudonyms | None = None,
 ) -> Exported:
     """Write one HDF5 file a slide: ``features`` (n, dim), ``coords`` (n, 2) and attributes.
 
@@ -61,6 +67,8 @@ def export_h5(
         Only this one; with several, each has a folder of its own.
     progress : callable, optional
         Told the slides done and all.
+    names : Pseudonyms, optional
+        Write pseudonyms for slides and cases, and none of the texts that came in with them.
 
     Raises
     ------
@@ -75,19 +83,45 @@ def export_h5(
     segments = live_segments(library, spec)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise UsageError(f"{folder}: is not empty; name a new folder for the files.")
-    records = {record.slide_id: record for record in library.slides()}
-    names = file_names(sorted({s.slide_id for s in segments}))
+    records = written_records(library, names)
+    places = file_names(sorted(records[s].slide_id for s in {s.slide_id for s in segments}))
     several = len({s.spec for s in segments}) > 1
     rows = 0
     for done, segment in enumerate(segments):
-        place = (folder / segment.spec if several else folder) / names[segment.slide_id]
+        slide = records[segment.slide_id]
+        place = (folder / segment.spec if several else folder) / places[slide.slide_id]
         arrays = library.read_segment(segment)
         with whole_file(place) as building, h5py.File(building, "w", locking=False) as file:
-            _fill(file, library, segment, records[segment.slide_id], arrays)
+            _fill(file, library, segment, slide, arrays)
+            if names is not None:
+                _without_texts(file["coords"].attrs, slide.slide_id)
         rows += len(arrays)
         if progress is not None:
             progress(done + 1, len(segments))
-    return Exported(len(names), rows, len(segments))
+    return Exported(len(places), rows, len(segments))
+
+
+def written_records(library: Library, names: Pseudonyms | None) -> dict[str, SlideRecord]:
+    """Slides as they are written, by their true ids: under pseudonyms where those are wanted."""
+    records = {record.slide_id: record for record in library.slides()}
+    if names is None:
+        return records
+    return {
+        slide_id: replace(
+            record,
+            slide_id=names.name("slide", slide_id),
+            case_id=names.name("case", record.case_id),
+        )
+        for slide_id, record in records.items()
+    }
+
+
+def _without_texts(attributes: Any, name: str) -> None:
+    """Attributes that came in may name the slide, or a path of it: only numbers stay."""
+    for key in list(attributes):
+        if isinstance(attributes[key], str | bytes) and key != "encoder_fingerprint":
+            del attributes[key]
+    attributes["name"] = name
 
 
 def live_segments(library: Library, spec: str) -> list[SegmentRecord]:

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pathsearch.errors import ExtraMissingError, ReviewError
-from pathsearch.export.dossier import Dossier, Item
 from pathsearch.export.pictures import Pictures, with_scale_bar
+from pathsearch.export.records import Dossier, Item
 from pathsearch.export.tables import safe_cell
 
 if TYPE_CHECKING:
@@ -104,22 +104,33 @@ def write_parquet(path: Path, dossier: Dossier) -> None:
     pq.write_table(pa.Table.from_pylist(rows, schema=schema), path)
 
 
-def write_geojson(folder: Path, dossier: Dossier) -> list[Path]:
+def write_geojson(target: Path, dossier: Dossier) -> list[Path]:
     """One file of annotations a slide, as QuPath 0.5 and later open them.
+
+    Parameters
+    ----------
+    target : Path
+        A folder: files named after their slides go into it. A name that ends in ``.geojson``
+        or ``.json``: that very file where all places are of one slide; else files beside it,
+        ``NAME.SLIDE.geojson``, since annotations of two slides on one would be wrong.
+    dossier : Dossier
 
     Returns
     -------
     list of Path
-        The files; each is named after its slide.
+        The files.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     slides: dict[str, list[Item]] = defaultdict(list)
     for item in dossier.items:
         slides[item.slide_id].append(item)
     names = file_names(list(slides))
+    one = target.suffix.lower() in (".geojson", ".json")
+    folder, start = (target.parent, f"{target.stem}.") if one else (target, "")
+    folder.mkdir(parents=True, exist_ok=True)
     written = []
     for slide_id, items in slides.items():
-        path = folder / f"{names[slide_id]}.geojson"
+        path = folder / f"{start}{names[slide_id]}.geojson"
+        path = target if one and len(slides) == 1 else path
         found = {"type": "FeatureCollection", "features": [_feature(item) for item in items]}
         path.write_text(json.dumps(found, ensure_ascii=False, allow_nan=False), encoding="utf-8")
         written.append(path)
@@ -132,7 +143,8 @@ def _feature(item: Item) -> dict[str, Any]:
     ring = [[box.x, box.y], [right, box.y], [right, bottom], [box.x, bottom], [box.x, box.y]]
     name, colour = _CLASSES[item.decision]
     if item.label:
-        name = item.label
+        # QuPath refuses names of several lines
+        name = " ".join(item.label.split())
     measurements = {
         "rank": item.rank or None,
         "round": item.round or None,

@@ -7,9 +7,9 @@ import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pathsearch.export.dossier import Dossier
 from pathsearch.export.files import write_csv, write_geojson, write_patches
 from pathsearch.export.page import write_page
+from pathsearch.export.records import Dossier
 
 if TYPE_CHECKING:
     from pathsearch.library import Library

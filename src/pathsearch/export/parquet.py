@@ -14,9 +14,11 @@ from pathsearch.export.feature_files import (
     live_segments,
     need_pyarrow,
     whole_file,
+    written_records,
 )
 
 if TYPE_CHECKING:
+    from pathsearch.export.pseudonyms import Pseudonyms
     from pathsearch.library import Library, SegmentArrays, SegmentRecord, SlideRecord
 
 #: Rows of a row group at most; a segment has one or more of its own.
@@ -24,7 +26,12 @@ _GROUP = 65536
 
 
 def export_parquet(
-    library: Library, path: Path, *, spec: str = "", progress: Progress | None = None
+    library: Library,
+    path: Path,
+    *,
+    spec: str = "",
+    progress: Progress | None = None,
+    names: Pseudonyms | None = None,
 ) -> Exported:
     """Write one table, a row a patch; its columns are described in docs/features.md.
 
@@ -37,6 +44,8 @@ def export_parquet(
         Only this one.
     progress : callable, optional
         Told the slides done and all.
+    names : Pseudonyms, optional
+        Write pseudonyms for slides and cases.
 
     Raises
     ------
@@ -53,7 +62,7 @@ def export_parquet(
     segments = live_segments(library, spec)
     if path.exists():
         raise UsageError(f"{path}: exists; name a new file.")
-    records = {record.slide_id: record for record in library.slides()}
+    records = written_records(library, names)
     schema = _schema(library)
     rows = 0
     with whole_file(path) as building, parquet.ParquetWriter(building, schema) as writer:

@@ -163,6 +163,11 @@ def outlined(picture: Image, window: Window, box: Footprint, colour: tuple[int, 
     return picture
 
 
+def bar_of(longest: float) -> int | None:
+    """The longest round length for a scale bar of at most so many µm; None for none."""
+    return max((um for um in _BARS if um <= longest), default=None)
+
+
 def with_scale_bar(picture: Image, mpp: float) -> Image:
     """The picture with a scale bar of a round length in its lower left corner.
 
@@ -175,10 +180,9 @@ def with_scale_bar(picture: Image, mpp: float) -> Image:
     from PIL import ImageDraw, ImageFont
 
     width, height = picture.size
-    fitting = [um for um in _BARS if um / mpp <= width * 0.3]
-    if not fitting:
+    um = bar_of(width * 0.3 * mpp)
+    if um is None:
         return picture
-    um = fitting[-1]
     length, gap, size = um / mpp, max(6, width // 40), max(11, width // 26)
     thick = max(3, size // 5)
     font = ImageFont.load_default(size)
@@ -195,8 +199,9 @@ def with_scale_bar(picture: Image, mpp: float) -> Image:
         left = at[0] + draw.textlength(f"{um} u", font=font) - draw.textlength("u", font=font)
         left += size / 12
         foot = at[1] + box[3]
-        stroke = max(1, size // 12)
-        draw.rectangle((left, foot - size * 0.4, left + stroke, foot + size * 0.2), fill=_BAR)
+        # Pillow's rectangles hold both their ends
+        right = left + max(1, size // 12) - 1
+        draw.rectangle((left, foot - size * 0.4, right, foot + size * 0.2), fill=_BAR)
     return picture
 
 

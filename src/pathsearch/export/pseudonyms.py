@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import os
+import re
 import secrets
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -71,13 +72,22 @@ class Pseudonyms:
         return {name: self.name("value", f"{name}={value}") for name, value in columns.items()}
 
     def text(self, text: str, names: Mapping[str, str]) -> str:
-        """A text with every known name in it replaced, the longest first."""
+        """A text with every known name in it replaced, the longest first.
+
+        All at once, so that no name is looked for within a pseudonym. A name of digits alone
+        is not looked for within longer numbers.
+        """
         if text in names:
             return names[text]
-        for name in sorted(names, key=len, reverse=True):
-            if len(name) >= _IN_TEXT and name in text:
-                text = text.replace(name, names[name])
-        return text
+        held = [name for name in names if len(name) >= _IN_TEXT and name in text]
+        if not held:
+            return text
+        held.sort(key=len, reverse=True)
+        pattern = "|".join(
+            rf"(?<![\d.,]){name}(?![.,]?\d)" if name.isdecimal() else re.escape(name)
+            for name in held
+        )
+        return re.sub(pattern, lambda found: names[found[0]], text)
 
     def table(self, slides: Iterable[str], cases: Iterable[str]) -> dict[str, str]:
         """Names that may stand in a text, and what stands for them."""

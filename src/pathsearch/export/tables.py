@@ -1,4 +1,4 @@
-"""Matches as CSV, and as GeoJSON annotations for QuPath."""
+"""Matches as CSV."""
 
 from __future__ import annotations
 
@@ -61,32 +61,3 @@ def safe_cell(value: Any) -> Any:
     if isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r")):
         return "'" + value
     return value
-
-
-def matches_to_geojson(matches: Sequence[Match]) -> dict[str, Any]:
-    """Matches as a FeatureCollection of annotations, level-0 pixels, as QuPath 0.5 reads it.
-
-    All slides are in one collection, told apart by the property ``slide_id``.
-    """
-    return {"type": "FeatureCollection", "features": [_feature(match) for match in matches]}
-
-
-def _feature(match: Match) -> dict[str, Any]:
-    box = match.footprint
-    right, bottom = box.x + box.width, box.y + box.height
-    ring = [[box.x, box.y], [right, box.y], [right, bottom], [box.x, bottom], [box.x, box.y]]
-    measurements = {"rank": match.rank, "score": match.score}
-    if match.percentile is not None:
-        measurements["percentile"] = match.percentile
-    return {
-        "type": "Feature",
-        "geometry": {"type": "Polygon", "coordinates": [ring]},
-        "properties": {
-            "objectType": "annotation",
-            "name": f"match {match.rank}",
-            "classification": {"name": "similar tissue", "color": [0, 158, 115]},
-            "measurements": measurements,
-            "slide_id": match.key.slide_id,
-            "case_id": match.case_id,
-        },
-    }

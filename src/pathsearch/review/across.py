@@ -42,11 +42,16 @@ class Across:
 
     def by_case(self) -> tuple[SlideShare, ...]:
         """The same by case: patches and hits added up; a slide without a case stands alone."""
-        groups: dict[str, list[SlideShare]] = defaultdict(list)
-        for share in self.shares:
-            groups[share.case_id or "\0" + share.slide_id].append(share)
-        found = [_together(group) for group in groups.values()]
-        return tuple(sorted(found, key=lambda s: (-s.share, -s.strength, -s.best, s.case_id)))
+        return by_case(self.shares)
+
+
+def by_case(shares: Sequence[SlideShare]) -> tuple[SlideShare, ...]:
+    """Shares of cases: patches and hits of their slides added up; no case: the slide alone."""
+    groups: dict[str, list[SlideShare]] = defaultdict(list)
+    for share in shares:
+        groups[share.case_id or "\0" + share.slide_id].append(share)
+    found = [_together(group) for group in groups.values()]
+    return tuple(sorted(found, key=lambda s: (-s.share, -s.strength, -s.best, s.case_id)))
 
 
 def _together(group: Sequence[SlideShare]) -> SlideShare:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import uuid
 from collections.abc import Iterable, Sequence
+from dataclasses import astuple
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, get_args
@@ -144,7 +145,7 @@ class Reviews:
             self.library.encoder.fingerprint,
             json.dumps(segments),
             self.library.generation(),
-            json.dumps([answer.recall.at10, answer.recall.measured_on, answer.recall.exact]),
+            json.dumps(list(astuple(answer.recall))),
             answer.searched,
             json.dumps([*answer.notes, *map(str, answer.departures)], ensure_ascii=False),
             __version__,

@@ -63,16 +63,20 @@ def test_a_day(run, library, example, tmp_path):
                "--html", page)  # fmt: skip
     assert "Kept as review" in said
     assert page.read_text(encoding="utf-8").startswith("<!doctype html>")
-    assert "3 verdicts kept" in run(
-        "review", library, "judge", "--accept", "1-2", "--reject", 4, "--reviewer", "Ada",
+    assert "Signed unnamed-" in run("review", library, "judge", "--accept", "1")
+    assert "2 verdicts kept" in run(
+        "review", library, "judge", "--accept", "1-2", "--reviewer", "Ada",
         "--class", "edge", "--note", "see it",
     )  # fmt: skip
-    run("review", library, "judge", "--unsure", 5)
+    assert "Signed" not in run("review", library, "judge", "--reject", 4, "--unsure", 5)
     assert "Taken back: unsure" in run("review", library, "judge", "--undo")
     (summary,) = run("review", library, "list", "--json")
     assert (summary["title"], summary["accepted"], summary["rejected"]) == ("Day", 2, 1)
     shown = run("review", library, "show", "--json")
-    assert [v["decision"] for v in shown["verdicts"]] == ["accept", "accept", "reject", "unsure"]
+    assert [v["decision"] for v in shown["verdicts"]] == [
+        "accept", "accept", "accept", "reject", "unsure",
+    ]  # fmt: skip
+    assert [v["label"] for v in shown["verdicts"]] == ["", "edge", "edge", "", ""]
     assert "Round 1, precision at 1" in shown["figures"]
     assert "the same 6 matches" in run("review", library, "replay", summary["review"][:8])
     assert run("review", library, "replay", "--json")["same"]
@@ -85,8 +89,9 @@ def test_a_day(run, library, example, tmp_path):
     endings = dict(zip(names, ["html", "csv", "parquet", "pdf"], strict=True))
     files = [w for n in names for w in (f"--{n}", tmp_path / f"r.{endings[n]}")]
     told = run("review", library, "export", *files, "--geojson", tmp_path / "g",
-               "--patches", tmp_path / "p", "--slides", "--json")  # fmt: skip
+               "--patches", tmp_path / "p", "--json")  # fmt: skip
     assert "Slides that hold this" in (tmp_path / "r.html").read_text(encoding="utf-8")
+    assert "Slides that hold this" in page.read_text(encoding="utf-8")
     log = run("review", library, "log", "--json")
     assert [line["what"] for line in log] == [
         "html", "html", "csv", "parquet", "geojson", "patches", "sheet",
@@ -137,7 +142,10 @@ def test_names_are_hidden_in_all_that_query_says(run, library, example, tmp_path
                "--csv", tmp_path / "q.csv", "--geojson", tmp_path / "q.geojson",
                "--picture", tmp_path / "q.png", "--html", tmp_path / "q.html")  # fmt: skip
     texts = [json.dumps(said)]
-    texts += [(tmp_path / f"q.{e}").read_text(encoding="utf-8") for e in ("csv", "geojson", "html")]
+    texts += [(tmp_path / f"q.{e}").read_text(encoding="utf-8") for e in ("csv", "html")]
+    notes = sorted(tmp_path.glob("q*.geojson"))
+    assert len(notes) == len({m["slide_id"] for m in said["matches"]}) > 1
+    texts += [p.name + p.read_text(encoding="utf-8") for p in notes]
     for word in ("b.tiff", "patient-b", "onerror", str(library)):
         assert not [text for text in texts if word in text]
     assert said["matches"][0]["slide_id"].startswith("slide-")
@@ -150,6 +158,12 @@ def test_names_are_hidden_in_all_that_query_says(run, library, example, tmp_path
         (("review", "LIB", "judge", "--accept", "99"), 2, "has ranks 1 to"),
         (("review", "LIB", "judge", "--accept", "x"), 2, "1,2,5-9"),
         (("review", "LIB", "judge"), 2, "--accept"),
+        (("review", "LIB", "judge", "--accept", "1", "--reject", "1"), 2, "not two of them"),
+        (
+            ("review", "LIB", "judge", "--accept", "1", "--reject", "2", "--class", "x"),
+            2,
+            "one at a time",
+        ),
         (("review", "LIB", "export"), 2, "at least one file"),
         (("review", "LIB", "export", "--sheet", "x.gif"), 2, "F.png or F.pdf"),
         (("review", "LIB", "export", "--csv", "/nowhere/x.csv"), 1, "cannot be written"),

@@ -104,6 +104,24 @@ def test_annotations_are_geojson_as_qupath_reads_it(dossier, tmp_path, library):
     assert all(x <= record.width + 448 for x, _ in ring)
 
 
+def test_a_named_file_of_annotations_is_of_one_slide_only(dossier, tmp_path):
+    first = dossier.items[0].slide_id
+    one = replace(dossier, items=tuple(i for i in dossier.items if i.slide_id == first))
+    assert write_geojson(tmp_path / "one.geojson", one) == [tmp_path / "one.geojson"]
+    files = write_geojson(tmp_path / "all.geojson", dossier)
+    assert not (tmp_path / "all.geojson").exists()
+    assert {p.parent for p in files} == {tmp_path}
+    assert len(files) == len({i.slide_id for i in dossier.items}) > 1
+    assert all(p.name.startswith("all.") and p.suffix == ".geojson" for p in files)
+
+
+def test_a_class_of_several_lines_is_one_line_for_qupath(dossier, tmp_path):
+    odd = replace(dossier, items=(replace(dossier.items[0], label="a\n b"),))
+    (path,) = write_geojson(tmp_path / "g", odd)
+    (feature,) = json.loads(path.read_text(encoding="utf-8"))["features"]
+    assert feature["properties"]["classification"]["name"] == "a b"
+
+
 def test_names_of_files_stay_inside_and_apart():
     names = file_names(["a/b", "a_b", "A/B", "../../etc", "<img>", "..", "", "x" * 300])
     assert len({n.casefold() for n in names.values()}) == 8
@@ -218,6 +236,35 @@ def test_pseudonyms_are_the_same_every_time_and_hide_every_name(dossier, library
     secret_file().write_text("zz", encoding="ascii")
     with pytest.raises(ReviewError, match="pseudonym"):
         Pseudonyms.of_user()
+
+
+def test_a_name_is_not_looked_for_in_pseudonyms_or_longer_numbers():
+    names = Pseudonyms(b"a secret of this length")
+    known = {"123": "case-x", "her2_C2": "slide-123abc", "C2b": "case-y"}
+    said = names.text("her2_C2 of 123: 1,123 patches, 0.123, C2b (123)", known)
+    assert said == "slide-123abc of case-x: 1,123 patches, 0.123, case-y (case-x)"
+
+
+def test_both_reviewers_are_hidden_where_their_agreement_is_told(library, answer):
+    keys = [m.key for m in answer.matches]
+    with Reviews(library, reviewer="Ada") as ada, Reviews(library, reviewer="Bobby") as other:
+        review = ada.record(answer).review
+        other.judge(review, keys[:3], "accept")
+        ada.judge(review, keys[:3], "accept")
+        held = ada.get(review)
+    told = replace(of_review(library, held), figures=(("Agreement of Ada and Bobby", "3 of 3"),))
+    hidden = masked(told, library, Pseudonyms(b"a secret of this length"))
+    page = re.sub(r"base64,[^\"']*", "", page_of(library, hidden))
+    assert "Ada" not in page
+    assert "Bobby" not in page
+
+
+def test_a_filter_is_left_out_of_what_is_masked(library, searcher, answer):
+    asked = replace(answer.query, where="organ = skin or case_id = 7", k=3)
+    found = of_answer(library, searcher.search(asked))
+    hidden = masked(found, library, Pseudonyms(b"a secret of this length"))
+    assert hidden.facts["Only where"] == "(left out)"
+    assert found.facts["Only where"] == asked.where
 
 
 def test_what_is_exported_of_a_search_is_what_was_found(library, answer):

@@ -4,6 +4,7 @@
   const grid = $("grid");
   if (!grid) return;
   const cards = Array.from(grid.children);
+  const filters = ["slide", "case", "label", "verdict"];
   const by = {
     number: (a, b) => a.dataset.number - b.dataset.number,
     best: (a, b) => b.dataset.score - a.dataset.score,
@@ -17,12 +18,12 @@
 
   const say = () => {
     const n = shown().length;
-    $("count").textContent = n === cards.length ? `${n} shown` : `${n} of ${cards.length} shown`;
+    $("count").value = n === cards.length ? `${n} shown` : `${n} of ${cards.length} shown`;
     $("none").hidden = n > 0;
   };
   const filter = () => {
     for (const card of cards) {
-      card.hidden = ["slide", "case", "verdict"].some((name) => {
+      card.hidden = filters.some((name) => {
         const wanted = $("by-" + name);
         return wanted && wanted.value !== "*" && wanted.value !== "=" + card.dataset[name];
       });
@@ -30,12 +31,16 @@
     say();
   };
   const sort = () => {
-    const compare = by[$("sort").value] || by.number;
+    const choice = $("sort");
+    const compare = (choice && by[choice.value]) || by.number;
     cards.sort((a, b) => compare(a, b) || by.number(a, b));
     grid.append(...cards);
   };
-  $("sort").addEventListener("change", sort);
-  for (const name of ["slide", "case", "verdict"]) {
+  if ($("sort")) $("sort").addEventListener("change", sort);
+  $("view").addEventListener("change", (event) => {
+    grid.classList.toggle("around", event.target.value === "far");
+  });
+  for (const name of filters) {
     const choice = $("by-" + name);
     if (choice) choice.addEventListener("change", filter);
   }
@@ -43,11 +48,13 @@
     document.documentElement.style.setProperty("--size", event.target.value + "px");
   });
   $("reset").addEventListener("click", () => {
-    for (const name of ["slide", "case", "verdict"]) {
+    for (const name of filters) {
       const choice = $("by-" + name);
       if (choice) choice.value = "*";
     }
-    $("sort").value = "number";
+    if ($("sort")) $("sort").value = "number";
+    $("view").value = "near";
+    grid.classList.remove("around");
     sort();
     filter();
   });
@@ -63,24 +70,20 @@
   let now = null;
   const show = (card) => {
     now = card;
-    const pictures = card.querySelectorAll(".pic img");
-    for (const [place, at] of [["near", 0], ["far", 1]]) {
-      const figure = $(place);
-      const source = card.dataset.far === undefined && at === 1 ? null : pictures[at];
-      figure.hidden = !source && at === 1;
-      const image = figure.querySelector("img");
-      image.hidden = !source;
-      if (source) {
-        image.src = source.src;
-        image.alt = source.alt;
-      }
+    for (const place of ["near", "far"]) {
+      const picture = card.querySelector(".frame." + place) || (place === "near" && card.querySelector(".gone"));
+      $(place).hidden = !picture;
+      if (picture) $(place).firstElementChild.replaceChildren(picture.cloneNode(true));
     }
     const text = card.querySelector(".text").cloneNode(true);
     text.id = "large-text";
     $("large-text").replaceWith(text);
     const all = shown();
     $("place").textContent = `${all.indexOf(card) + 1} of ${all.length}`;
+    $("before").disabled = all[0] === card;
+    $("after").disabled = all[all.length - 1] === card;
     if (!box.open) box.showModal();
+    box.scrollTop = 0;
   };
   const step = (by) => {
     const all = shown();

@@ -1,122 +1,172 @@
-"""The pieces of the page; everything that comes from outside is escaped here."""
+"""The pieces of the page around a match; everything that comes from outside is escaped here."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from html import escape
 
-from pathsearch import __version__
-from pathsearch.export.dossier import Dossier, Item
+from pathsearch.export.records import Dossier, Item
 
-_SAID = {"accept": "accepted", "reject": "rejected", "unsure": "unsure", "": "not judged"}
-_STRANGE = "\N{REPLACEMENT CHARACTER}"
-CITATION = (
-    f"The pathsearch authors. pathsearch: similar-tissue search for digital pathology, version "
-    f"{__version__} [computer software]."
-)
+SAID = {"accept": "accepted", "reject": "rejected", "unsure": "unsure", "": "not judged"}
 
 
-def card(item: Item, near: str | None, far: str | None, *, quiz: bool) -> str:
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """A picture of the page.
+
+    Attributes
+    ----------
+    source : str
+        ``data:`` address.
+    side : int
+        Pixels; it is square.
+    bar : str
+        What the scale bar says, e.g. ``50 µm``; empty for none.
+    bar_share : float
+        Length of the bar in widths of the picture.
+    """
+
+    source: str
+    side: int
+    bar: str = ""
+    bar_share: float = 0.0
+
+
+def card(
+    item: Item, near: Shown | None, far: Shown | None, *, quiz: bool, same: Collection[str] = ()
+) -> str:
     """One match: its picture, and what there is to say about it.
 
     Parameters
     ----------
     item : Item
-    near, far : str or None
-        ``data:`` addresses of the place and of its surroundings.
+    near, far : Shown or None
+        The place and its surroundings.
     quiz : bool
         Hide what it is until it is asked for.
+    same : collection of str
+        Columns of metadata that say the same of all: only told in the larger view.
     """
     what = f"Place {item.number}" if item.rank == 0 else f"Match {item.number}"
     alt = what if quiz else f"{what}, slide {item.slide_id}"
     if near is None:
         picture = '<span class="gone">The slide was not at hand</span>'
     else:
-        picture = f'<img src="{near}" alt="{_text(alt)}" decoding="async" width="256" height="256">'
+        picture = frame(near, alt, "near")
         if far is not None:
-            picture += f'<img src="{far}" alt="Surroundings of {_text(alt)}" hidden>'
-    told = _told(item)
+            picture += frame(far, f"Surroundings of {alt}", "far")
+    told = _told(item, same)
     if quiz:
         told = f'<details class="answer"><summary>Show the answer</summary>{told}</details>'
-    score = "" if item.score is None or quiz else f"{item.score:.6f}"
+    score = "0" if item.score is None or quiz else f"{item.score:.6f}"
     data = {
         "number": str(item.number),
-        "score": score or "0",
+        "score": score,
         "slide": "" if quiz else item.slide_id,
         "case": "" if quiz else item.case_id,
-        "verdict": item.decision,
+        "label": "" if quiz else item.label,
+        "verdict": "" if quiz else item.decision,
     }
-    if far is not None:
-        data["far"] = ""
-    attributes = "".join(f' data-{key}="{_text(value)}"' for key, value in data.items())
+    attributes = "".join(f' data-{key}="{text(value)}"' for key, value in data.items())
+    named = alt if quiz or not item.decision else f"{alt}, {SAID[item.decision]}"
     return (
         f'<li class="card"{attributes}><button type="button" class="pic" '
-        f'aria-label="{_text(alt)}: show it larger">{picture}</button>'
+        f'aria-label="{text(named)}: show it larger">{picture}</button>'
         f'<div class="text">{_head(item, quiz=quiz)}{told}</div></li>'
     )
 
 
+def frame(shown: Shown, alt: str, name: str) -> str:
+    """A picture with its scale bar, which the browser draws: sharp at any size."""
+    bar = ""
+    if shown.bar:
+        width = f"{100 * shown.bar_share:.2f}%"
+        bar = f'<span class="scale" aria-hidden="true" style="width:{width}">{shown.bar}</span>'
+    return (
+        f'<span class="frame {name}"><img src="{shown.source}" alt="{text(alt)}" '
+        f'decoding="async" width="{shown.side}" height="{shown.side}">{bar}</span>'
+    )
+
+
 def _head(item: Item, *, quiz: bool) -> str:
-    parts = [f'<span class="n">{item.number}</span>']
+    pieces = [f'<span class="n">{item.number}</span>']
     if item.decision and not quiz:
-        parts.append(f'<span class="chip {item.decision}">{_SAID[item.decision]}</span>')
+        pieces.append(f'<span class="chip {item.decision}">{SAID[item.decision]}</span>')
     if item.control:
-        parts.append('<span class="chip plain">random control</span>')
+        pieces.append('<span class="chip plain">random control</span>')
     if item.score is None or quiz:
-        return f'<div class="line">{"".join(parts)}</div>'
-    parts.append(f'<span class="score" title="Cosine similarity, -1 to 1">{item.score:.3f}</span>')
-    line = f'<div class="line">{"".join(parts)}</div>'
-    share = max(0.0, min(1.0, item.score))
-    line += f'<div class="meter" aria-hidden="true"><i style="width:{100 * share:.1f}%"></i></div>'
+        return f'<div class="line">{"".join(pieces)}</div>'
+    pieces.append(f'<span class="score" title="Cosine similarity, -1 to 1">{item.score:.3f}</span>')
+    line = f'<div class="line">{"".join(pieces)}</div>'
     if item.percentile is not None:
         line += (
-            f'<div class="soft" title="Compared with what searches in this library find at this '
-            f'rank">closer than {item.percentile:.0f}% of what searches here usually find</div>'
+            '<div class="meter" aria-hidden="true">'
+            f'<i style="width:{max(0.0, min(100.0, item.percentile)):.1f}%"></i></div>'
+            '<div class="soft small" title="Compared with what searches in this library find at '
+            f'this rank">closer than {item.percentile:.0f}% of what searches here usually find'
+            "</div>"
         )
     return line
 
 
-def _told(item: Item) -> str:
-    parts = []
+def _told(item: Item, same: Collection[str]) -> str:
+    pieces = []
     if item.label:
-        parts.append(f'<div><span class="chip plain">{_text(item.label)}</span></div>')
+        pieces.append(f'<div><span class="chip plain">{text(item.label)}</span></div>')
     if item.note:
-        parts.append(f'<p class="note">{_text(item.note)}</p>')
-    parts.append(f'<div class="name">{_text(item.slide_id)}</div>')
-    rows = [("case", item.case_id), *((k, str(v)) for k, v in sorted(item.metadata.items()))]
-    rows.append(("place", f"{item.footprint.x}, {item.footprint.y} px"))
-    if item.reviewer:
-        rows.append(("judged by", item.reviewer + (", blinded" if item.blinded else "")))
-    pairs = "".join(f"<dt>{_text(k)}</dt><dd>{_text(v)}</dd>" for k, v in rows if v)
-    return "".join(parts) + f'<dl class="meta">{pairs}</dl>'
+        pieces.append(f'<p class="note">{text(item.note)}</p>')
+    pieces.append(f'<div class="name">{text(item.slide_id)}</div>')
+    box = item.footprint
+    size = f"{box.width * item.mpp:.0f} × {box.height * item.mpp:.0f} µm"
+    judged = item.reviewer + (", blinded" if item.blinded else "")
+    rows = [("case", item.case_id, False)]
+    rows += [(k, str(v), k in same) for k, v in sorted(item.metadata.items())]
+    rows.append(("place", f"{size} at {box.x}, {box.y} px", True))
+    rows.append(("judged by", f"{judged}, {item.judged_at[:10]}" if item.reviewer else "", True))
+    pairs = "".join(
+        f"<div{' class=more' if more else ''}><dt>{text(k)}</dt><dd>{text(v)}</dd></div>"
+        for k, v, more in rows
+        if v
+    )
+    return "".join(pieces) + f'<dl class="meta">{pairs}</dl>'
 
 
 def toolbar(dossier: Dossier) -> str:
     """Sorting and filters; a filter that would have one choice is left out."""
+    items = dossier.items
+    judged = any(item.decision for item in items) and not dossier.quiz
     sorts = [("number", "as found" if dossier.kind != "collection" else "as collected")]
-    if not dossier.quiz and any(item.score is not None for item in dossier.items):
-        sorts += [("best", "closest first"), ("worst", "farthest first")]
     if not dossier.quiz:
+        if any(item.score is not None for item in items):
+            sorts += [("best", "closest first"), ("worst", "farthest first")]
         sorts += [("slide", "by slide"), ("case", "by case")]
-    if any(item.decision for item in dossier.items):
+    if judged:
         sorts.append(("verdict", "by verdict"))
-    options = "".join(f'<option value="{value}">{text}</option>' for value, text in sorts)
-    parts = [f'<label>Sort<select id="sort">{options}</select></label>']
+    pieces = [_options("Sort", "sort", sorts)] if len(sorts) > 1 else []
     if not dossier.quiz:
-        parts.append(_choice("slide", "Slide", [i.slide_id for i in dossier.items]))
-        parts.append(_choice("case", "Case", [i.case_id for i in dossier.items]))
-    if any(item.decision for item in dossier.items):
-        parts.append(_choice("verdict", "Verdict", [i.decision for i in dossier.items]))
-    parts.append(
+        pieces.append(_choice("slide", "Slide", [i.slide_id for i in items]))
+        pieces.append(_choice("case", "Case", [i.case_id for i in items]))
+        pieces.append(_choice("label", "Class", [i.label for i in items]))
+    if judged:
+        pieces.append(_choice("verdict", "Verdict", [i.decision for i in items]))
+    views = [("near", "the place"), ("far", "its surroundings")]
+    pieces.append(_options("Pictures", "view", views))
+    pieces.append(
         '<label class="size">Size<input id="size" type="range" min="130" max="420" value="208">'
         "</label>"
     )
-    parts.append('<button type="button" id="reset">Reset</button>')
+    pieces.append('<button type="button" id="reset">Reset</button>')
     if dossier.quiz:
-        parts.append('<button type="button" id="answers">Show all answers</button>')
-    parts.append('<output id="count" aria-live="polite"></output>')
-    return f'<div class="bar" role="group" aria-label="Sort and filter">{"".join(parts)}</div>'
+        pieces.append('<button type="button" id="answers">Show all answers</button>')
+    pieces.append('<output id="count" aria-live="polite"></output>')
+    return f'<div class="bar" role="group" aria-label="Sort and filter">{"".join(pieces)}</div>'
+
+
+def _options(title: str, name: str, options: Sequence[tuple[str, str]]) -> str:
+    told = "".join(f'<option value="{value}">{words}</option>' for value, words in options)
+    return f'<label>{title}<select id="{name}">{told}</select></label>'
 
 
 def _choice(name: str, title: str, values: Sequence[str]) -> str:
@@ -125,8 +175,8 @@ def _choice(name: str, title: str, values: Sequence[str]) -> str:
         return ""
     options = ['<option value="*">all</option>']
     for value in sorted(counts, key=lambda v: (v == "", v.casefold())):
-        told = _SAID.get(value, value) if name == "verdict" else value or "(none)"
-        options.append(f'<option value="={_text(value)}">{_text(told)} ({counts[value]})</option>')
+        told = SAID.get(value, value) if name == "verdict" else value or "(none)"
+        options.append(f'<option value="={text(value)}">{text(told)} ({counts[value]})</option>')
     return f'<label>{title}<select id="by-{name}">{"".join(options)}</select></label>'
 
 
@@ -134,99 +184,45 @@ def lead(dossier: Dossier) -> str:
     """The line below the title."""
     slides = len({item.slide_id for item in dossier.items})
     cases = len({item.case_id for item in dossier.items if item.case_id})
-    what = "places" if dossier.kind == "collection" else "matches"
-    text = f"{len(dossier.items)} {what} from {slides} slide{'s' * (slides != 1)}"
+    what = "place" if dossier.kind == "collection" else "match"
+    said = f"{_counted(len(dossier.items), what)} from {_counted(slides, 'slide')}"
     if cases:
-        text += f" of {cases} case{'s' * (cases != 1)}"
+        said += f" of {_counted(cases, 'case')}"
     if "Magnification" in dossier.facts:
-        text += f", {dossier.facts['Magnification']}"
+        said += f", {dossier.facts['Magnification']}"
     if dossier.pseudonymised:
-        text += " · names replaced by pseudonyms"
-    return f'<p class="lead">{_text(text)}</p>'
+        said += " · names replaced by pseudonyms"
+    return f'<p class="lead">{text(said)}</p>'
 
 
-def slide_table(dossier: Dossier) -> str:
-    """How much of each slide looks like the question; empty where it was not measured."""
-    if not dossier.shares:
-        return ""
-    rows = []
-    top = max((share.share for share in dossier.shares), default=0) or 1
-    for share in dossier.shares:
-        own = ' <span class="chip plain">asked here</span>' if share.own else ""
-        width = f"{100 * share.share / top:.1f}%"
-        rows.append(
-            f"<tr><td>{_text(share.slide_id)}{own}</td><td>{_text(share.case_id)}</td>"
-            f'<td><div class="meter"><i style="width:{width}"></i></div></td>'
-            f'<td class="num">{100 * share.share:.1f}%</td>'
-            f'<td class="num">{share.area_mm2:.2f}</td><td class="num">{share.best:.3f}</td></tr>'
-        )
-    how = _text(dossier.threshold_told)
-    return (
-        f'<h2>Slides that hold this</h2><p class="soft">{how}</p><div class="wide"><table><thead>'
-        '<tr><th scope="col">Slide</th><th scope="col">Case</th>'
-        '<th scope="col"><span class="skip">Bar</span></th>'
-        '<th scope="col" class="num">Share of its tissue</th>'
-        '<th scope="col" class="num">mm²</th><th scope="col" class="num">Best score</th></tr>'
-        f"</thead><tbody>{''.join(rows)}</tbody></table></div>"
-    )
+def _counted(number: int, word: str) -> str:
+    plural = word + ("es" if word.endswith("ch") else "s")
+    return f"{number} {word if number == 1 else plural}"
 
 
-def figures(dossier: Dossier) -> str:
-    """What the verdicts say in figures; empty without verdicts."""
-    if not dossier.figures:
-        return ""
-    rows = "".join(
-        f"<tr><td>{_text(name)}</td><td>{_text(value)}</td></tr>" for name, value in dossier.figures
-    )
-    return (
-        '<h2>What the verdicts say</h2><div class="wide"><table><tbody>'
-        f"{rows}</tbody></table></div>"
-    )
+def glance(dossier: Dossier, same: Sequence[tuple[str, str]]) -> str:
+    """What a reader should know before the matches: how it was asked, and what to mind.
 
-
-def provenance(dossier: Dossier) -> str:
-    """Where it comes from, and a paragraph for a paper."""
-    pairs = "".join(
-        f"<dt>{_text(name)}</dt><dd>{_text(value)}</dd>" for name, value in dossier.facts.items()
-    )
-    parts = [f'<h2>Provenance</h2><dl class="facts">{pairs}</dl>']
-    if dossier.kind != "collection":
-        parts.append(f'<h2>Methods</h2><p class="methods">{_text(methods(dossier))}</p>')
-    parts.append(f'<h2>Citation</h2><p class="methods">{_text(CITATION)}</p>')
-    parts.append(
-        '<p class="soft methods">For research and teaching; not for diagnosis. Pictures show '
-        "tissue of the named slides; label and macro images are never read.</p>"
-    )
-    return "".join(parts)
-
-
-def methods(dossier: Dossier) -> str:
-    """How it was found, in the past tense, as a paper would say it."""
+    Parameters
+    ----------
+    dossier : Dossier
+    same : sequence of (column, value)
+        Metadata that say the same of all matches.
+    """
     facts = dossier.facts
-    text = (
-        f"Similar tissue was searched with pathsearch {__version__} (see Citation). "
-        f"The question ({facts.get('Question', '')}) was asked at "
-        f"{facts.get('Magnification', '')}: patches were turned into embeddings by the encoder "
-        f"{facts.get('Encoder', '')}, and {facts.get('Searched', 'all patches')} were ranked by "
-        f"cosine similarity; patches on the question's own spot were never returned. "
-        f"Completeness: {facts.get('Recall', '')}. "
-        "The percentile of a match is the share of library patches, asked as questions under the "
-        "same exclusion, whose match at the same rank scored lower."
-    )
-    if dossier.kind == "review":
-        text += f" Matches were judged by eye: {facts.get('Verdicts', '')}."
-    if dossier.pseudonymised:
-        text += " Names of slides and cases were replaced by keyed pseudonyms (HMAC-SHA256)."
-    return text
+    rows = [(name, facts[name]) for name in ("Question", "Verdicts") if name in facts]
+    if "Searched" in facts:
+        rows.insert(1, ("Searched", f"{facts['Searched']}; {facts['Recall']}"))
+    if same and not dossier.quiz:
+        rows.append(("All of them", ", ".join(f"{name} {value}" for name, value in same)))
+    pairs = "".join(f"<dt>{text(name)}</dt><dd>{text(value)}</dd>" for name, value in rows)
+    told = f'<dl class="facts">{pairs}</dl>' if pairs else ""
+    lines = "".join(f"<li>{text(note)}</li>" for note in dossier.notes)
+    told += f"<ul>{lines}</ul>" if lines else ""
+    return f'<div class="said">{told}</div>' if told else ""
 
 
-def notes(dossier: Dossier) -> str:
-    """What a reader should know before the matches."""
-    lines = "".join(f"<li>{_text(note)}</li>" for note in dossier.notes)
-    return f'<div class="said"><ul>{lines}</ul></div>' if lines else ""
-
-
-def _text(value: object) -> str:
+def text(value: object) -> str:
     """Any value as text that is safe between tags and in quoted attributes."""
     clean = "".join(
         c if c.isprintable() or c in "\n\t" else "\N{REPLACEMENT CHARACTER}" for c in str(value)
