@@ -171,9 +171,12 @@ def test_query_answers_by_the_contract(run, library, tmp_path):
     assert table.status == 0
     assert len(table.out.splitlines()) == 6
     assert len(files["csv"].read_text().splitlines()) == 6
-    features = json.loads(files["geojson"].read_text())["features"]
-    corner = features[0]["geometry"]["coordinates"][0][0]
-    assert corner == [raw["matches"][0]["x"], raw["matches"][0]["y"]]
+    corners = set()
+    for path in tmp_path.glob("m.*geojson"):  # a file a slide
+        for feature in json.loads(path.read_text())["features"]:
+            slide_id = feature["properties"]["metadata"]["slide_id"]
+            corners.add((slide_id, *feature["geometry"]["coordinates"][0][0]))
+    assert corners == {(m["slide_id"], m["x"], m["y"]) for m in raw["matches"]}
     assert picture_width(files["png"]) > 800
 
 

@@ -34,7 +34,7 @@ def test_every_option_is_named(name):
         for command in parts(name)
         for p in command.params
         if isinstance(p, click.Option)
-        for opt in p.opts
+        for opt in (*p.opts, *p.secondary_opts)
         if opt[1] == "-"
     }
     named = set(re.findall(r"--[a-z][a-z0-9-]*", block(name))) | COMMON

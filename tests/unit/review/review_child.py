@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import signal
 import sys
@@ -21,6 +22,11 @@ def main(mode, path, review, who, count):
             for number in range(int(count)):
                 reviews.judge(review, cases.key(number), "accept", note=f"{who} {number}")
             return
+        if mode == "endless":
+            for number in itertools.count():
+                reviews.judge(review, cases.key(number), "accept", note=f"{who} {number}")
+                sys.stdout.write(f"{number}\n")
+                sys.stdout.flush()
         for number in range(int(count)):
             reviews.judge(review, cases.key(number), "accept", note=f"{who} {number}")
         file = reviews.files.own()

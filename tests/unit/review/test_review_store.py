@@ -7,14 +7,17 @@ import signal
 import stat
 import subprocess
 import sys
+import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 import review_cases as cases
 
 from pathsearch.errors import ReviewError, ReviewNotFoundError
 from pathsearch.library import Library
 from pathsearch.review import Reviews, reviewer_name, set_reviewer_name
+from pathsearch.review.upkeep import check_reviews
 from pathsearch.search import Searcher
 from pathsearch.testing.plain_encoder import PlainEncoder
 
@@ -152,6 +155,25 @@ def test_two_processes_write_verdicts_at_once(reviews, library, answer, homes, t
     for who in ("Ada", "Cy", "Di"):
         numbers = [int(v.note.split()[1]) for v in held.verdicts if v.reviewer == who]
         assert numbers == list(range(25))
+
+
+@pytest.mark.skipif(os.name == "nt", reason="SIGKILL")
+def test_whenever_a_process_is_killed_what_it_was_told_is_kept_is_there(reviews, library, answer):
+    review = reviews.record(answer).review
+    random = np.random.default_rng(0)
+    for run in range(int(os.environ.get("PATHSEARCH_KILLS", "4"))):
+        writing = child("endless", library.path, review, f"Kim{run}", 0)
+        said = [int(writing.stdout.readline())]
+        deadline = time.monotonic() + random.uniform(0.0, 0.15)
+        while time.monotonic() < deadline:
+            said.append(int(writing.stdout.readline()))
+        writing.kill()
+        rest, _ = writing.communicate()
+        said += [int(line) for line in rest.splitlines(keepends=True) if line.endswith("\n")]
+        notes = [v.note for v in reviews.get(review).verdicts if v.reviewer == f"Kim{run}"]
+        assert notes[: len(said)] == [f"Kim{run} {n}" for n in said]
+        assert len(notes) - len(said) in (0, 1)  # the last may not have been told of
+    assert check_reviews(library) == []
 
 
 @pytest.mark.skipif(os.name == "nt", reason="SIGKILL")
