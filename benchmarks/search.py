@@ -1,270 +1,256 @@
 """Search at size: build time, memory, latency, recall, beside bare FAISS, usearch and hnswlib.
 
-    python -m benchmarks.search [--sizes 100000 1000000] [--data DIR]
+    python -m benchmarks.search [--sizes 0 100000 1000000] [--encoder E] [--keep DIR] [--build-only]
 
 Vectors are drawn from a mixture fitted to the real slides' vectors (`--data` or
-PATHSEARCH_DATA; without them, to made-up clusters, and the table says so). Every latency is
-one query at a time, warm. "ours" is `Searcher.search` from a vector to matches with metadata
-and percentile: exclusion, ranking and the catalog included.
+PATHSEARCH_DATA; without them, to made-up clusters, and the table says so); size 0 is the real
+vectors themselves. Every latency is one query at a time, warm, in a process of its own. "ours"
+is `Searcher.search` from a vector to matches with metadata, percentile and bias line:
+exclusion, filters, ranking and the catalog included. Memory is what that process holds at the
+end, its own and, after the +, mapped files that the system may take back. Build times are wall
+and CPU seconds. With `--keep`, what was built is used again: build first (`--build-only`),
+time later on a quiet machine. The peers are used where they are installed (pip install usearch
+hnswlib); their graphs are searched at the least width that reaches our recall.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import os
-import resource
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-import numpy.typing as npt
-from benchmarks.vectors import Mixture, Vectors, real_vectors
+from benchmarks.search_made import FILTERS, Case, FixedEncoder, build, ordinal_of, recall
+from benchmarks.vectors import Vectors
 
-QUERIES = 300
 K = 20
-ROWS_PER_SLIDE = 2000
+HEAD = f"{'what':<40}{'n':>10}{'build s (CPU)':>16}{'MiB':>14}{'p50':>8}{'p95':>8}{'recall@10':>11}"
 
 
 def main() -> None:
     """Print the table."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--sizes", type=int, nargs="+", default=[100_000, 1_000_000])
+    words = _words()
+    if words.step:
+        _STEPS[words.step](words)
+        return
+    print(f"Latencies in ms, one query at a time, k = {K}; build s: wall (CPU) seconds")
+    with tempfile.TemporaryDirectory(prefix="bench-search-") as scratch:
+        keep = Path(words.keep or scratch)
+        keep.mkdir(parents=True, exist_ok=True)
+        for size in words.sizes:
+            folder = keep / Case(size, words.encoder).name
+            if not (folder / "facts.json").exists():
+                _child("build", size, keep, words)
+            if not words.build_only:
+                _child("time", size, keep, words)
+        if not words.build_only:
+            _larger(keep)
+
+
+def _words() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--sizes", type=int, nargs="+", default=[0, 100_000, 1_000_000])
+    parser.add_argument("--encoder", default="", help="the default encoder where empty")
     parser.add_argument("--data", default=os.environ.get("PATHSEARCH_DATA", ""))
+    parser.add_argument("--keep", help="folder for what is built")
+    parser.add_argument("--build-only", action="store_true")
     parser.add_argument("--no-peers", action="store_true")
-    words = parser.parse_args()
-    mixture, source = _mixture(words.data)
-    print(f"vectors: {source}; {QUERIES} queries, k = {K}; ms are p50 / p95 of single queries")
-    print(f"{'what':<34}{'n':>10}{'build s':>9}{'MB':>7}{'p50':>8}{'p95':>8}{'recall@10':>11}")
-    for size in words.sizes:
-        with tempfile.TemporaryDirectory(prefix="bench-search-") as folder:
-            run_size(Path(folder), mixture, size, peers=not words.no_peers)
+    parser.add_argument("--step", choices=sorted(_STEPS), help=argparse.SUPPRESS)
+    return parser.parse_args()
 
 
-def _mixture(data: str) -> tuple[Mixture, str]:
-    if data and Path(data, "slides").is_dir():
-        real = real_vectors(Path(data))
-        return Mixture(real), f"mixture of 200 Gaussians fitted to {len(real)} of real slides"
-    rng = np.random.default_rng(0)
-    made = rng.normal(size=(100, 128))[rng.integers(100, size=20_000)]
-    made = (made + 0.7 * rng.normal(size=made.shape)).astype(np.float32)
-    made /= np.linalg.norm(made, axis=1, keepdims=True)
-    return Mixture(made), "mixture fitted to made-up clusters (no real slides at hand)"
+def _child(step: str, size: int, keep: Path, words: argparse.Namespace) -> None:
+    """One step in a process of its own, so that its memory is its own."""
+    line = [sys.executable, "-m", "benchmarks.search", "--step", step, "--sizes", str(size)]
+    line += ["--keep", str(keep), "--data", words.data, "--encoder", words.encoder]
+    subprocess.run([*line, *(["--no-peers"] if words.no_peers else [])], check=True)
 
 
-def run_size(folder: Path, mixture: Mixture, size: int, *, peers: bool) -> None:
-    """All rows of one size."""
+def _case(words: argparse.Namespace) -> tuple[Case, Path]:
+    case = Case(words.sizes[0], words.encoder)
+    return case, Path(words.keep) / case.name
+
+
+def _build(words: argparse.Namespace) -> None:
+    case, folder = _case(words)
+    build(case, folder, words.data, Path(words.keep), peers=not words.no_peers)
+
+
+def _time(words: argparse.Namespace) -> None:
     from pathsearch.library import Library
-    from pathsearch.search import Searcher, rebuild_index
+    from pathsearch.search import Searcher
 
-    library = make_library(folder / "l.pathsearch", mixture, size)
-    queries = mixture.draw(QUERIES, seed=10**6)
-    began = time.perf_counter()
-    with library, library.writer() as writer:
-        spec = next(iter(library.specs))
-        manifest = rebuild_index(library, writer, spec)
-        built = time.perf_counter() - began
-        with Library.open(library.path) as reader:
-            searcher = Searcher(reader, FixedEncoder(reader))
-            pool = searcher.pool(spec)
-            truth = pool.opened.exact.search(queries, 10)[1]
-            _ours(searcher, pool, queries, truth, built, manifest.kind)
-            index = pool.opened.index
-            if manifest.kind == "ivf":
-                _bare_faiss(index, queries, truth)
-            if peers:
-                vectors = np.asarray(pool.opened.exact.vectors, np.float32)
-                _usearch(vectors, queries, truth)
-                _hnswlib(vectors, queries, truth)
-
-
-class FixedEncoder:
-    """Stands in for the encoder: the queries are vectors already."""
-
-    def __init__(self, library: object) -> None:
-        record = library.encoder  # type: ignore[attr-defined]
-        self.name, self.dim, self.fingerprint = record.name, record.dim, record.fingerprint
-        self.input_px, self.mpp_range, self.copyable = 224, record.mpp_range, False
-
-
-def make_library(path: Path, mixture: Mixture, size: int) -> object:
-    """A library of `size` patches on slides of 2,000, two slides a case."""
-    from pathsearch.config import TileSpec
-    from pathsearch.library import EncoderRecord, Library, SlideRecord
-
-    spec = TileSpec()
-    dim = mixture.means.shape[1]
-    record = EncoderRecord("drawn", dim, 224, (0.5, 0.5), "drawn")
-    library = Library.create(path, specs=[spec], encoder=record, encoder_files=None)
-    grid = np.stack([np.arange(ROWS_PER_SLIDE) % 50, np.arange(ROWS_PER_SLIDE) // 50], axis=1)
-    with library.writer() as writer:
-        writer.ensure_root("r", path.parent)
-        for number in range(size // ROWS_PER_SLIDE):
-            slide = SlideRecord(
-                f"s{number:06d}", "r", f"s{number:06d}", case_id=f"c{number // 2}", width=30_000,
-                height=30_000, mpp=0.25, fingerprint=str(number), file_size=1,
-                metadata={"batch": number % 100},
-            )  # fmt: skip
-            segment = writer.open_segment(slide, spec, 448)
-            vectors = mixture.draw(ROWS_PER_SLIDE, seed=number)
-            segment.append(grid * 448, vectors, np.ones(ROWS_PER_SLIDE, np.float32))
-            segment.commit(slide)
-    return library
-
-
-def _ours(
-    searcher: object, pool: object, queries: Vectors, truth: Vectors, built: float, kind: str
-) -> None:
-    from pathsearch.nouns import PatchKey, Query, Vector
-
-    size = pool.size  # type: ignore[attr-defined]
-    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    asked = [Vector(tuple(q.tolist())) for q in queries]
-
-    def ask(**words: object) -> list[list[int]]:
-        found = []
-        for vector in asked:
-            answer = searcher.search(Query((vector,), k=K, **words))  # type: ignore[attr-defined]
-            found.append([_ordinal(m.key) for m in answer.matches[:10]])
-        return found
-
-    def _ordinal(key: PatchKey) -> int:
-        return int(key.slide_id[1:]) * ROWS_PER_SLIDE + key.y // 448 * 50 + key.x // 448
-
-    for name, words in (
-        ("", {}),
-        (", 1% of slides allowed", {"where": "batch = 7"}),
-        (", one case excluded", {"where": "case_id != c3"}),
-    ):
-        found, times = _timed(lambda words=words: ask(**words), searcher)
-        recall = _recall(found, truth if not name else _filtered(searcher, pool, queries, words))
-        _row(
-            f"ours, {kind}{name}",
-            size,
-            built if not name else None,
-            memory if not name else None,
-            times,
-            recall,
-        )
-
-
-def _timed(
-    ask: Callable[[], list[list[int]]], searcher: object
-) -> tuple[list[list[int]], list[float]]:
-    times: list[float] = []
-    search = searcher.search  # type: ignore[attr-defined]
-
-    def timed(query: object) -> object:
+    _, folder = _case(words)
+    facts = json.loads((folder / "facts.json").read_text(encoding="utf-8"))
+    queries, truth = np.load(folder / "queries.npy"), np.load(folder / "truth.npy")
+    print(f"\n{facts['size']} x {facts['dim']}: {facts['vectors']}")
+    with Library.open(folder / "l.pathsearch") as library:
         began = time.perf_counter()
-        answer = search(query)
-        times.append(1e3 * (time.perf_counter() - began))
-        return answer
+        searcher = Searcher(library, FixedEncoder(library))
+        pool = searcher.pool(next(iter(library.specs)))
+        searcher.table  # noqa: B018 - reads the catalog, as the first question does
+        opened = time.perf_counter() - began
+        manifest = pool.opened.manifest  # type: ignore[union-attr]
+        print(
+            f"opened in {opened:.2f} s; promised recall@10 {manifest.recall_at10:.4f}, @50 "
+            f"{manifest.recall_at50:.4f}; building held {facts['peak_mib']:.0f} MiB at most, "
+            f"mapped files included ({facts['before_mib']:.0f} before)"
+        )
+        print(HEAD)
+        rows = _ours(searcher, queries, folder, facts)
+        if manifest.kind != "exact":
+            rows["faiss"] = _bare_faiss(pool.opened.index, queries, truth)  # type: ignore[union-attr]
+        if not words.no_peers:
+            _peers(folder, queries, truth, facts, rows["ours"]["recall"])
+    (folder / "timed.json").write_text(json.dumps(rows, indent=1), encoding="utf-8")
 
-    searcher.search = timed  # type: ignore[attr-defined]
-    try:
-        ask()
-        times.clear()
-        return ask(), times
-    finally:
-        searcher.search = search  # type: ignore[attr-defined]
 
-
-def _filtered(
-    searcher: object, pool: object, queries: Vectors, words: dict[str, str]
-) -> npt.NDArray[np.int64]:
-    """The exact ten nearest under a filter."""
+def _ours(searcher: Any, queries: Vectors, folder: Path, facts: dict[str, Any]) -> dict[str, Any]:
     from pathsearch.nouns import Query, Vector
-    from pathsearch.search.allowed import allowed_ordinals
 
-    query = Query((Vector((1.0,)),), **words)  # type: ignore[arg-type]
-    allowed, _ = allowed_ordinals(pool, query, (), (), searcher.table)  # type: ignore[arg-type, attr-defined]
-    found: npt.NDArray[np.int64] = pool.opened.exact.search(queries, 10, allowed)[1]  # type: ignore[attr-defined]
-    return found
+    vectors = [Vector(tuple(q.tolist())) for q in queries]
+    rows = {}
+    filters = {"": "", **FILTERS}
+    for number, (name, where) in enumerate(filters.items()):
+        asked = [Query((v,), k=K, where=where) for v in vectors]
+
+        def ask(query: Query) -> list[int]:
+            return [ordinal_of(m.key) for m in searcher.search(query).matches[:10]]
+
+        found, times = _each(asked, ask)
+        truth = np.load(folder / ("truth.npy" if not number else f"truth-{number - 1}.npy"))
+        label = f"ours, {facts['kind']}" + (f", {name}" if name else "")
+        cells = (facts["index_s"], _memory()) if not number else (None, "")
+        rows[name or "ours"] = _row(label, facts["size"], *cells, times, recall(found, truth))
+    return rows
 
 
-def _bare_faiss(index: object, queries: Vectors, truth: Vectors) -> None:
+def _bare_faiss(index: Any, queries: Vectors, truth: Any) -> dict[str, float]:
     import faiss
 
     parameters = faiss.SearchParametersIVF()
-    parameters.nprobe = index.nprobe  # type: ignore[attr-defined]
-    lists = index.lists  # type: ignore[attr-defined]
-    found, times = _each(queries, lambda q: lists.search(q, K, params=parameters)[1][0])
-    name = f"FAISS, the same lists (nprobe {index.nprobe})"  # type: ignore[attr-defined]
-    _row(name, lists.ntotal, None, None, times, _recall(found, truth))
+    parameters.nprobe = index.nprobe
+    lists = index.lists
+    found, times = _each(
+        queries, lambda q: lists.search(q[None, :], K, params=parameters)[1][0][:10].tolist()
+    )
+    name = f"FAISS, the same lists (nprobe {index.nprobe})"
+    return _row(name, lists.ntotal, None, "", times, recall(found, truth))
 
 
-def _usearch(vectors: Vectors, queries: Vectors, truth: Vectors) -> None:
-    try:
-        from usearch.index import Index
-    except ImportError:
-        print("usearch: not installed")
-        return
-    began = time.perf_counter()
-    index = Index(ndim=vectors.shape[1], metric="ip", dtype="f16")
-    index.add(np.arange(len(vectors)), vectors)
-    built = time.perf_counter() - began
-    for expansion in (64, 128, 256, 512, 1024):
-        index.expansion_search = expansion
-        found, times = _each(queries, lambda q: index.search(q[0], K).keys)
-        recall = _recall(found, truth)
-        if recall >= 0.99:
-            break
-    memory = index.memory_usage / 1e6
-    _row(f"usearch HNSW f16 (ef {expansion})", len(vectors), built, memory, times, recall)
+def _peers(folder: Path, queries: Vectors, truth: Any, facts: Any, least: float) -> None:
+    size = facts["size"]
+    for name, opened in (("usearch", _usearch), ("hnswlib", _hnswlib)):
+        path, built = folder / f"{name}.graph", facts.get("peers", {}).get(name)
+        if built is None or not path.exists():
+            print(f"{name}: not installed when this was built")
+            continue
+        try:
+            search, memory = opened(path, queries.shape[1])
+        except ImportError:
+            print(f"{name}: not installed")
+            continue
+        for width in (32, 64, 128, 256, 512, 1024):
+            found, times = _each(queries, partial(search, width=width))
+            share = recall(found, truth)
+            if share >= min(least, 0.999):
+                break
+        _row(f"{name} HNSW (width {width})", size, built, f"{memory:.0f}", times, share)
 
 
-def _hnswlib(vectors: Vectors, queries: Vectors, truth: Vectors) -> None:
-    try:
-        import hnswlib
-    except ImportError:
-        print("hnswlib: not installed")
-        return
-    began = time.perf_counter()
-    index = hnswlib.Index(space="ip", dim=vectors.shape[1])
-    index.init_index(max_elements=len(vectors), ef_construction=200, M=16)
-    index.add_items(vectors)
-    built = time.perf_counter() - began
-    for expansion in (32, 64, 128, 256, 512, 1024):
-        index.set_ef(expansion)
-        found, times = _each(queries, lambda q: index.knn_query(q, K)[0][0])
-        recall = _recall(found, truth)
-        if recall >= 0.99:
-            break
-    memory = index.index_file_size() / 1e6
-    _row(f"hnswlib M16 (ef {expansion})", len(vectors), built, memory, times, recall)
+def _usearch(path: Path, dim: int) -> tuple[Callable[..., list[int]], float]:
+    from usearch.index import Index
+
+    graph = Index(ndim=dim, metric="ip", dtype="f16")
+    graph.load(str(path))
+
+    def search(query: Vectors, width: int) -> list[int]:
+        graph.expansion_search = width
+        return [int(i) for i in graph.search(query, K).keys[:10]]
+
+    return search, graph.memory_usage / 2**20
 
 
-def _each(
-    queries: Vectors, search: Callable[[Vectors], Vectors]
-) -> tuple[list[list[int]], list[float]]:
-    for query in queries[:50]:
-        search(query[None, :])
+def _hnswlib(path: Path, dim: int) -> tuple[Callable[..., list[int]], float]:
+    import hnswlib
+
+    graph = hnswlib.Index(space="ip", dim=dim)
+    graph.load_index(str(path))
+
+    def search(query: Vectors, width: int) -> list[int]:
+        graph.set_ef(max(width, K))
+        return [int(i) for i in graph.knn_query(query, K)[0][0][:10]]
+
+    return search, graph.index_file_size() / 2**20
+
+
+def _each(asked: Any, search: Callable[[Any], list[int]]) -> tuple[list[list[int]], list[float]]:
+    """What every question finds, and its ms; all are asked once before."""
+    for one in asked:
+        search(one)
     found, times = [], []
-    for query in queries:
+    for one in asked:
         began = time.perf_counter()
-        answer = search(query[None, :])
+        answer = search(one)
         times.append(1e3 * (time.perf_counter() - began))
-        found.append([int(i) for i in answer[:10]])
+        found.append(answer)
     return found, times
 
 
-def _recall(found: list[list[int]], truth: npt.NDArray[np.int64]) -> float:
-    return float(
-        np.mean([len(set(f) & set(t.tolist())) / 10 for f, t in zip(found, truth, strict=True)])
-    )
+def _memory() -> str:
+    """MiB of this process, its own + mapped files; empty where the system does not say."""
+    try:
+        lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
+    except OSError:
+        return ""
+    held = {line.split(":")[0]: int(line.split()[1]) // 1024 for line in lines if "Rss" in line}
+    return f"{held['RssAnon']} + {held['RssFile']}"
 
 
 def _row(
-    what: str, n: int, built: float | None, memory: float | None, times: list[float], recall: float
-) -> None:
-    p50, p95 = np.percentile(times, [50, 95])
-    cells = ["" if built is None else f"{built:.1f}", "" if memory is None else f"{memory:.0f}"]
+    what: str, n: int, built: list[float] | None, memory: str, times: list[float], share: float
+) -> dict[str, float]:
+    p50, p95 = np.percentile(times, [50, 95]).tolist()
+    build_s = f"{built[0]:.0f} ({built[1]:.0f})" if built else ""
     print(
-        f"{what:<34}{n:>10}{cells[0]:>9}{cells[1]:>7}{p50:>8.2f}{p95:>8.2f}{recall:>11.3f}",
+        f"{what:<40}{n:>10}{build_s:>16}{memory:>14}{p50:>8.2f}{p95:>8.2f}{share:>11.3f}",
         flush=True,
     )
+    return {"p50": p50, "p95": p95, "recall": share}
 
+
+def _larger(keep: Path) -> None:
+    """What larger libraries would take, by arithmetic from the largest that was measured."""
+    timed = [p.parent for p in keep.glob("*/timed.json") if "real" not in p.parent.name]
+    cases = [json.loads((p / "facts.json").read_text(encoding="utf-8")) for p in timed]
+    for n, dim in ((5 * 10**7, 1024), (10**8, 128)):
+        same = [(f, p) for f, p in zip(cases, timed, strict=True) if f["dim"] == dim]
+        if not same:
+            continue
+        facts, folder = max(same, key=lambda pair: pair[0]["size"])
+        rows = json.loads((folder / "timed.json").read_text(encoding="utf-8"))
+        times = n / facts["size"]
+        # Lists number as the root of n: those visited for one recall hold as many rows more
+        visited = times**0.5
+        vectors, bytes_, bits = (n * size / 2**30 for size in (2 * dim, dim + 8, dim // 8 + 16))
+        p95, hours = rows["ours"]["p95"], times**1.5 * facts["index_s"][1] / 3600
+        print(
+            f"\n{n:.0e} x {dim}, by arithmetic from {facts['size']:.0e}: vectors {vectors:.0f} GiB "
+            f"on disk, lists {bytes_:.0f} GiB (ivf) or {bits:.0f} GiB (ivf-rabitq); p95 "
+            f"{visited:.1f} times {p95:.1f} = {visited * p95:.0f} ms where the lists are in "
+            f"memory; building {hours:.0f} CPU hours."
+        )
+
+
+_STEPS: dict[str, Callable[[argparse.Namespace], None]] = {"build": _build, "time": _time}
 
 if __name__ == "__main__":
     main()
