@@ -18,6 +18,7 @@ have its label. Items of the query's own group are never neighbours.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -32,6 +33,7 @@ __all__ = [
     "query_figures",
     "recall_at_k",
     "summary",
+    "wilson",
 ]
 
 Floats = npt.NDArray[np.float64]
@@ -230,6 +232,24 @@ def summary(figures: QueryFigures, labels: npt.NDArray[Any]) -> dict[str, float]
         means = list(class_means(values, labels, figures.valid).values())
         out[key] = float(np.mean(means)) if means else float("nan")
     return out
+
+
+def wilson(hits: float, n: int) -> tuple[float, float]:
+    """Wilson's 95% score interval of a share (Wilson 1927); (0, 1) where nothing was counted.
+
+    Parameters
+    ----------
+    hits : float
+        Of `n`; need not be whole, where each trial gave a share.
+    n : int
+    """
+    if n == 0:
+        return 0.0, 1.0
+    z2 = 1.959964**2
+    share = hits / n
+    middle = (share + z2 / (2 * n)) / (1 + z2 / n)
+    half = math.sqrt(z2 * (share * (1 - share) / n + z2 / (4 * n * n))) / (1 + z2 / n)
+    return max(0.0, middle - half), min(1.0, middle + half)
 
 
 def recall_at_k(found: Ints, truth: Ints) -> float:

@@ -356,6 +356,10 @@ Example = Region | Point | Picture | Vector
 Combine = Literal["mean", "max", "set"]
 
 
+#: How far, in patch widths, matches keep from the query's own spot unless told otherwise.
+GUARD = 0.5
+
+
 @dataclass(frozen=True, slots=True)
 class Query:
     """A question.
@@ -370,6 +374,8 @@ class Query:
         Matches that were seen; not served again.
     exclude : {'overlap', 'slide', 'case'}
         What is never returned; patches on the query's own spot never are.
+    guard : float
+        Nor are those nearer to it than this, in patch widths.
     where : str
         Filter over the catalog's columns (`pathsearch.search.where`).
     spec : str
@@ -408,6 +414,7 @@ class Query:
     combine: Combine = "mean"
     rotations: bool = True
     exact: bool = False
+    guard: float = GUARD
 
 
 @dataclass(frozen=True, slots=True)

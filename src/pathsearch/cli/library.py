@@ -101,10 +101,11 @@ def _states(library: Library) -> list[IndexState]:
 def _index_words(facts: Mapping[str, str | int | float]) -> str:
     """An index in a user's words."""
     kind = str(facts.get("kind", ""))
+    by = "" if facts.get("chosen", "auto") == "auto" else ", as chosen"
     if kind == "exact":
-        return f"{facts['size']} patches, each is compared"
+        return f"{facts['size']} patches, each is compared (exact{by or ', chosen by size'})"
     found = f"finds about {100 * float(facts.get('recall_at10', 0)):.1f}% of the 10 closest"
-    return f"{facts.get('size')} patches, {kind}, {found} (measured)"
+    return f"{facts.get('size')} patches, {kind}{by or ' (chosen by size)'}, {found} (measured)"
 
 
 @click.command("verify")
@@ -170,10 +171,9 @@ def verify_command(library: Path, deep: bool, mend: bool, as_json: bool) -> int:
 @click.option(
     "--kind",
     type=click.Choice(["auto", "exact", "ivf", "ivf-rabitq"]),
-    default="auto",
-    show_default=True,
     help="exact compares with every patch; ivf visits the nearest lists; ivf-rabitq does so "
-    "with a bit a dimension, for what does not fit into memory. auto chooses by size.",
+    "with a bit a dimension, for what does not fit into memory. auto chooses by size. Kept for "
+    "later builds  [default: what was chosen last, else auto]",
 )
 @json_option
 @verbose_option

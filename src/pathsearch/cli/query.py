@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
+import sys
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from pathsearch.export.records import Dossier
     from pathsearch.library import Library
     from pathsearch.search import Answer, Searcher
+    from pathsearch.search.bias import Tally
 
 _FILE = click.Path(path_type=Path, dir_okay=False)
 
@@ -43,6 +45,11 @@ _FILE = click.Path(path_type=Path, dir_okay=False)
     help="Leave out what overlaps the query, its slide, or its case [default: overlap]",
 )
 @click.option(
+    "--guard",
+    type=click.FloatRange(0, 1000),
+    help="Least distance of matches from the query's own spot, in patch widths  [default: 0.5]",
+)
+@click.option(
     "--where",
     metavar="EXPR",
     help="Only slides for which this holds: 'organ = lung and (age > 50 or stage in (II, III))'.",
@@ -66,6 +73,18 @@ _FILE = click.Path(path_type=Path, dir_okay=False)
     "[default: mean]",
 )
 @click.option("--exact", is_flag=True, help="Compare with every patch; slower, misses nothing.")
+@click.option(
+    "--rotations",
+    type=click.Choice(["auto", "never"]),
+    help="Average up to four patches over their turned and mirrored views  [default: auto]",
+)
+@click.option(
+    "--tally",
+    "columns",
+    multiple=True,
+    metavar="COLUMN",
+    help="Also say how the matches' cases divide over a column's values; may be repeated.",
+)
 @click.option("--csv", "csv_file", type=_FILE, help="Write the matches as CSV.")
 @click.option(
     "--geojson",
@@ -96,6 +115,7 @@ def query_command(
     library: Path,
     query_file: Path | None,
     device: str,
+    columns: tuple[str, ...],
     as_json: bool,
     **words: Any,
 ) -> int:
@@ -105,26 +125,56 @@ def query_command(
 
     names = ("csv_file", "geojson_file", "picture_file", "html_file", "save", "title")
     asked = {name: words.pop(name) for name in (*names, "pseudonymise")}
+    if columns and asked["pseudonymise"]:
+        raise UsageError("--tally would print what --pseudonymise hides: give one of the two.")
     query = _query(query_file, words)
     with Library.open(library) as opened:
         searcher = Searcher(opened, device=device)
         answer = searcher.search(query)
+        tallies = {column: searcher.tally(answer, column) for column in columns}
+        damaged = [spec for spec in opened.specs if searcher.has_damaged_index(spec)]
         answer = _keep(searcher, answer, asked)
-    if as_json:
-        print_json(answer.to_json())
-    else:
-        print_answer(answer)
+    _print(answer, tallies, as_json)
+    _mend(library, damaged)
     return 0
+
+
+def _print(answer: Answer, tallies: dict[str, tuple[Tally, ...]], as_json: bool) -> None:
+    if as_json:
+        lines = {name: [asdict(line) for line in found] for name, found in tallies.items()}
+        print_json(answer.to_json() | ({"tally": lines} if lines else {}))
+        return
+    print_answer(answer)
+    for column, found in tallies.items():
+        say(f"{column}: {'; '.join(map(str, found)) or 'no match has it'}")
+
+
+def _mend(library: Path, damaged: list[str]) -> None:
+    """Build what cannot be trusted again, once the question is answered."""
+    from pathsearch.search.upkeep import build_if_needed
+
+    for spec in damaged:
+        say(f"The index of {spec} is damaged and is built again; Ctrl-C leaves it for later.")
+        sys.stdout.flush()
+        if build_if_needed(library, spec):
+            say(f"The index of {spec} is whole again.")
+        else:
+            say("It cannot be built now: the library is read-only, or somebody writes to it.")
 
 
 def _query(query_file: Path | None, words: dict[str, Any]) -> Query:
     """The query of the words: from EXAMPLEs, or a saved one with what is given besides."""
     from pathsearch.search.questions import checked, parse_example, query_from_json
 
+    turned = words.pop("rotations")
     examples = {
         name: tuple(parse_example(word) for word in words.pop(name)) for name in ("like", "unlike")
     }
-    given = {name: value for name, value in words.items() if value not in (None, False)}
+    given = {
+        name: value for name, value in words.items() if value is not None and value is not False
+    }
+    if turned is not None:
+        given["rotations"] = turned == "auto"
     given.update({name: found for name, found in examples.items() if found})
     if query_file is not None:
         if "like" in given:

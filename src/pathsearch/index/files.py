@@ -17,6 +17,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,8 @@ from pathsearch.index.ivf import IvfIndex
 from pathsearch.nouns import Array, Index
 
 FORMAT = 1
+_RAW = ("vectors.f16", "norms.f32", "coords.i32", "segments.npy")
+_HASHED_BYTES = 2**28
 MANIFEST = "manifest.json"
 
 
@@ -146,8 +149,9 @@ def finish(folder: Path, manifest: IndexManifest) -> None:
 def open_folder(folder: Path) -> OpenIndex:
     """Open what `finish` completed.
 
-    The lists are checked against their sha256 first, since FAISS trusts what it reads; the
-    raw arrays by their sizes only (`verify` checks those).
+    Every file is checked against its sha256 first, since FAISS trusts what it reads and a
+    place that is not a patch's misleads; vectors beyond 256 MiB by their size only, since
+    hashing them would take longer than the search (`verify --deep` does).
 
     Raises
     ------
@@ -155,6 +159,7 @@ def open_folder(folder: Path) -> OpenIndex:
         Something is missing, damaged or of another format.
     """
     manifest = read_manifest(folder)
+    _check_files(folder, manifest)
     exact = map_vectors(folder, manifest.size, manifest.dim)
     coords = _mapped(folder / "coords.i32", "<i4", (manifest.size, 2))
     try:
@@ -163,7 +168,6 @@ def open_folder(folder: Path) -> OpenIndex:
         raise _damaged(folder / "segments.npy", error) from None
     index: Index = exact
     if manifest.kind != "exact":
-        check_file(folder, "lists.faiss", manifest)
         index = IvfIndex.load(folder / "lists.faiss", exact.vectors, exact.norms, manifest.nprobe)
     return OpenIndex(manifest, index, exact, coords, segments)
 
@@ -193,6 +197,16 @@ def check_file(folder: Path, name: str, manifest: IndexManifest) -> None:
         raise _damaged(path, error) from None
     if digest != manifest.files.get(name):
         raise IndexFileError(f"{path} is not the file that was written.", path=str(path))
+
+
+def _check_files(folder: Path, manifest: IndexManifest) -> None:
+    names = [*_RAW, *(["lists.faiss"] if manifest.kind != "exact" else [])]
+    names += [name for name in ("background.npz",) if name in manifest.files]
+    vectors = folder / "vectors.f16"
+    if vectors.exists() and vectors.stat().st_size > _HASHED_BYTES:
+        names.remove(vectors.name)
+    with ThreadPoolExecutor(2) as threads:  # hashing leaves the interpreter free
+        list(threads.map(lambda name: check_file(folder, name, manifest), names))
 
 
 def sha256(path: Path) -> str:

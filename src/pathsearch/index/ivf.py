@@ -180,7 +180,7 @@ class IvfIndex:
             allowed = None
         per_match, more = _CANDIDATES[self.codes]
         wanted = min(per_match * k + more, rows)
-        if allowed is not None and rows <= max(self._scanned, wanted):
+        if self.scans(rows) or rows <= wanted:
             return self.exact.search(queries, k, allowed)
         scores = np.full((len(queries), k), -np.inf, np.float32)
         ordinals = np.full((len(queries), k), -1, np.int64)
@@ -194,12 +194,11 @@ class IvfIndex:
             scores[row, : len(order)], ordinals[row, : len(order)] = exact, order
         return scores, ordinals
 
-    @property
-    def _scanned(self) -> int:
-        """Of up to so many allowed rows all are compared."""
+    def scans(self, rows: int) -> bool:
+        """Whether a search among so many allowed rows compares with each of them."""
         row_bytes = int(self.exact.vectors[:1].nbytes) or 1
-        within = SCAN_BYTES // row_bytes
-        return max(SCAN_BELOW, min(int(SCAN_SHARE * self.size), within))
+        within = min(int(SCAN_SHARE * self.size), SCAN_BYTES // row_bytes)
+        return rows <= max(SCAN_BELOW, within)
 
     def _candidates(
         self, queries: npt.NDArray[np.float32], wanted: int, allowed: Ranges | None

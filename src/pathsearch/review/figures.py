@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from pathsearch.errors import ReviewError
+from pathsearch.metrics import wilson
 from pathsearch.nouns import PatchKey
 from pathsearch.review.records import Decision, Review, Round, Verdict
 
@@ -115,16 +116,6 @@ class Threshold:
     specificity: float
     accepted: int
     rejected: int
-
-
-def wilson(hits: int, n: int) -> Interval:
-    """Wilson's 95% interval of a share; (0, 1) where n is 0."""
-    if n == 0:
-        return (0.0, 1.0)
-    p, z2 = hits / n, _Z * _Z
-    centre = (p + z2 / (2 * n)) / (1 + z2 / n)
-    half = _Z * math.sqrt(p * (1 - p) / n + z2 / (4 * n * n)) / (1 + z2 / n)
-    return (max(0.0, centre - half), min(1.0, centre + half))
 
 
 def precision(

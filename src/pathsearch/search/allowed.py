@@ -43,7 +43,7 @@ def allowed_ordinals(
     notes: list[str] = []
     for own in (*owns, *against):
         if query.exclude == "overlap" or own in against:
-            blocked.extend(own_spot(pool, own, slide_id) for slide_id in own.slides)
+            blocked.extend(own_spot(pool, own, i, query.guard) for i in own.slides)
             continue
         ids, note = _own_slides(query, own, table)
         blocked.append(pool.of_slides(ids))
@@ -68,13 +68,16 @@ def _own_slides(query: Query, own: OwnSpot, table: SlideTable) -> tuple[set[str]
     return ids, ["The query's slide has no case id: only the slide itself is left out."]
 
 
-def own_spot(pool: Pool, own: OwnSpot, slide_id: str) -> Ranges:
-    """The ordinals of a slide's patches that lie on the query's own spot."""
+def own_spot(pool: Pool, own: OwnSpot, slide_id: str, guard: float) -> Ranges:
+    """The ordinals of a slide's patches on the query's own spot, or nearer than `guard` to it.
+
+    `guard` is in patch widths: right beside what was marked, the tissue goes on.
+    """
     ordinals = pool.ordinals(slide_id)
     if not len(ordinals):
         return ranges.EMPTY
     footprint = pool.segment_of(ordinals[:1])[0].footprint
-    hit = overlapping(own.geometry, pool.coords(ordinals), footprint)
+    hit = overlapping(own.geometry, pool.coords(ordinals), footprint, guard * footprint)
     return ranges.from_ordinals(ordinals[hit])
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from pathsearch.metrics import wilson
 from pathsearch.nouns import Match, Query
 from pathsearch.search.bias import Departure
 from pathsearch.search.questions import query_to_json
@@ -31,6 +32,15 @@ class Recall:
     measured_on: int
     exact: bool
     at50: float | None = None
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """95% interval of `at10`, 0..1: Wilson's, each question counted as one trial.
+
+        Ten neighbours of one question are found or missed together, so counting them one by
+        one would promise too much.
+        """
+        return (1.0, 1.0) if self.exact else wilson(self.at10 * self.measured_on, self.measured_on)
 
     def __str__(self) -> str:
         if self.exact:
@@ -86,6 +96,7 @@ class Answer:
             "recall": {
                 "at10": self.recall.at10,
                 "at50": self.recall.at50,
+                "interval": list(self.recall.interval),
                 "measured_on": self.recall.measured_on,
                 "exact": self.recall.exact,
             },

@@ -8,17 +8,18 @@ from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 
-from pathsearch.errors import LibraryReadOnlyError
+from pathsearch.errors import IndexFileError, LibraryReadOnlyError, UsageError
 from pathsearch.index import IvfIndex, ranges
 from pathsearch.index.files import IndexManifest, VectorFiles, finish, map_vectors
 from pathsearch.index.ivf import Codes
 from pathsearch.library.records import IndexState
 from pathsearch.nouns import Array
 from pathsearch.search.neighbours import Neighbours, Rows
+from pathsearch.search.opening import checked_index
 from pathsearch.search.percentile import QUERIES, RANKS, Background
 
 if TYPE_CHECKING:
@@ -39,12 +40,14 @@ def uncovered_share(library: Library, spec: str) -> float:
     Returns
     -------
     float
-        0..1; 1.0 where there is no index, 0.0 where there are no patches.
+        0..1; 1.0 where there is no index or a damaged one, 0.0 where there are no patches.
     """
     segments = {s.number: s.rows for s in library.segments(spec)}
     state = library.index_state(spec)
     if state is None:
         return 1.0 if any(segments.values()) else 0.0
+    if index_damage(library, spec):
+        return 1.0
     covered = set(state.covered)
     fresh = sum(rows for number, rows in segments.items() if number not in covered)
     stale = sum(
@@ -55,8 +58,24 @@ def uncovered_share(library: Library, spec: str) -> float:
     return float(fresh + stale) / max(sum(segments.values()) + stale, 1)
 
 
+def index_damage(library: Library, spec: str) -> str:
+    """Why the index of a spec cannot be trusted; empty where it can, or there is none.
+
+    Every file of it is read and compared with its sha256, the vectors of large ones apart.
+    """
+    state = library.index_state(spec)
+    if state is None:
+        return ""
+    live = {s.number: s for s in library.segments(spec) if s.rows}
+    try:
+        checked_index(library, library.index_path / state.folder, live)
+    except IndexFileError as error:
+        return str(error)
+    return ""
+
+
 def rebuild_index(
-    library: Library, writer: Writer, spec: str, *, kind: Kind = "auto", seed: int = 0
+    library: Library, writer: Writer, spec: str, *, kind: Kind | None = None, seed: int = 0
 ) -> IndexManifest:
     """Build a new index folder from all live segments, then switch to it.
 
@@ -69,16 +88,26 @@ def rebuild_index(
     writer : Writer
         Of the same library.
     spec : str
-    kind : {'auto', 'exact', 'ivf', 'ivf-rabitq'}
-        ``auto`` builds `ivf` from 50,000 patches on, and `ivf-rabitq` where the lists of `ivf`
-        would take more than half of the machine's memory.
+    kind : {'auto', 'exact', 'ivf', 'ivf-rabitq'}, optional
+        What was chosen for this spec before, if not given; else ``auto``, which builds
+        `ivf` from 50,000 patches on, and `ivf-rabitq` where the lists of `ivf` would take more
+        than half of the machine's memory.
     seed : int
         Of the clustering and of the patches that recall and percentiles are measured on.
 
     Returns
     -------
     IndexManifest
+
+    Raises
+    ------
+    UsageError
+        The library has no such spec.
+    LibraryReadOnlyError
+        It was opened read-only.
     """
+    if spec not in library.specs:
+        raise UsageError(f"{library.path} has no spec '{spec}': {', '.join(library.specs)}.")
     if library.read_only:
         raise LibraryReadOnlyError(f"{library.path} is read-only: its index stays as it is.")
     segments = [s for s in library.segments(spec) if s.rows]
@@ -91,7 +120,8 @@ def rebuild_index(
         if left_over.exists():
             shutil.rmtree(left_over)
     working.mkdir(parents=True)
-    manifest = _fill(working, library, spec, segments, kind, seed)
+    chosen = kind or _chosen(state)
+    manifest = _fill(working, library, spec, segments, chosen, seed)
     working.replace(final)
     facts: dict[str, str | int | float] = {
         "kind": manifest.kind,
@@ -99,10 +129,17 @@ def rebuild_index(
         "recall_at50": 1.0 if manifest.recall_at50 is None else manifest.recall_at50,
         "recall_queries": manifest.recall_queries,
         "size": manifest.size,
+        "chosen": chosen,
     }
     covered = tuple(s.number for s in segments)
     writer.put_index_state(IndexState(spec, version, name, covered, _now(), facts))
     return manifest
+
+
+def _chosen(state: IndexState | None) -> Kind:
+    """The kind that the user asked for when the index was built last."""
+    kind = "auto" if state is None else state.facts.get("chosen", "auto")
+    return next((known for known in get_args(Kind) if known == kind), "auto")
 
 
 def _now() -> str:

@@ -110,21 +110,38 @@ def _steps(low: float, high: float, footprint: int) -> npt.NDArray[np.int64]:
 
 
 def overlapping(
-    geometry: Geometry, xy: npt.NDArray[np.int64], footprint: int
+    geometry: Geometry, xy: npt.NDArray[np.int64], footprint: int, guard: float = 0.0
 ) -> npt.NDArray[np.bool_]:
-    """Which patches (n, 2) share area with a geometry; touching borders do not count."""
+    """Which patches (n, 2) share area with a geometry; touching borders do not count.
+
+    Parameters
+    ----------
+    geometry : shapely geometry
+        Level-0 pixels.
+    xy : int64 array, shape (n, 2)
+        Top-left corners, level-0 pixels.
+    footprint : int
+        Side of a patch, level-0 pixels.
+    guard : float
+        So much, in level-0 pixels, is added to every side of each patch first.
+
+    Returns
+    -------
+    bool array, shape (n,)
+    """
     import shapely
 
     left, top, right, bottom = shapely.bounds(geometry)
     near = (
-        (xy[:, 0] + footprint > left)
-        & (xy[:, 0] < right)
-        & (xy[:, 1] + footprint > top)
-        & (xy[:, 1] < bottom)
+        (xy[:, 0] + footprint + guard > left)
+        & (xy[:, 0] - guard < right)
+        & (xy[:, 1] + footprint + guard > top)
+        & (xy[:, 1] - guard < bottom)
     )
     hit = np.zeros(len(xy), bool)
     x, y = xy[near, 0], xy[near, 1]
-    boxes = shapely.box(x + 0.5, y + 0.5, x + footprint - 0.5, y + footprint - 0.5)
+    low, high = 0.5 - guard, footprint - 0.5 + guard
+    boxes = shapely.box(x + low, y + low, x + high, y + high)
     shapely.prepare(geometry)
     hit[near] = shapely.intersects(geometry, boxes)
     return hit

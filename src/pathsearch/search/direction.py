@@ -46,8 +46,13 @@ def unit(vector: Array) -> Vectors:
 
 def mean_of(encoded: Sequence[EncodedExample]) -> Vectors:
     """One unit vector (dim,) for all examples: each example's weighted mean counts the same."""
-    means = [unit(np.average(e.vectors, axis=0, weights=e.weights)) for e in encoded]
-    return unit(np.mean(means, axis=0))
+    means = [
+        unit(np.average(e.vectors, axis=0, weights=e.weights))
+        if len(e.vectors) > 1
+        else e.vectors[0]
+        for e in encoded
+    ]
+    return unit(np.mean(means, axis=0)) if len(means) > 1 else means[0]
 
 
 def away_from(vectors: Vectors, negative: Vectors) -> Vectors:

@@ -15,7 +15,7 @@ import numpy.typing as npt
 from pathsearch.index import ranges
 from pathsearch.index.exact import ExactIndex
 from pathsearch.index.top import TopK
-from pathsearch.nouns import Exclude
+from pathsearch.nouns import GUARD, Exclude
 
 MODES: tuple[Exclude, ...] = ("overlap", "slide", "case")
 #: Queries compared at once: 512 x 16,384 scores are 32 MiB.
@@ -65,7 +65,8 @@ class Rows:
         own = own[self.slides[own] == self.slides[row]]
         if mode == "slide":
             return np.asarray(own, np.int64)
-        near = np.abs(self.coords[own] - self.coords[row]) < self.footprints[row]
+        least = (1 + GUARD) * self.footprints[row]
+        near = np.abs(self.coords[own] - self.coords[row]) < least
         spot: Ordinals = own[near.all(axis=1)]
         return spot
 

@@ -17,14 +17,20 @@ import numpy as np
 import numpy.typing as npt
 
 from pathsearch.errors import IndexFileError
-from pathsearch.index import ranges
+from pathsearch.index import IvfIndex, ranges
 from pathsearch.index.exact import ExactIndex
-from pathsearch.index.files import OpenIndex, open_folder
+from pathsearch.index.files import OpenIndex
 from pathsearch.index.ranges import Ranges
+from pathsearch.search.opening import Stamp, checked_index, stamp_of
 from pathsearch.search.percentile import Background
 
 if TYPE_CHECKING:
     from pathsearch.library import Library, SegmentRecord
+
+#: Candidates beyond the wanted ones, so that ties at the end are seen;
+_TIES = 8
+#: and as many at most: of a thousand equal patches any may come.
+_MOST_TIES = 1000
 
 
 @dataclass(frozen=True)
@@ -51,16 +57,20 @@ class Pool:
     ----------
     library : Library
     spec : str
+    before : Pool, optional
+        Of an earlier generation: what it has read and has not changed is used again, so that
+        a slide more costs a slide and not the whole index.
     """
 
-    def __init__(self, library: Library, spec: str) -> None:
+    def __init__(self, library: Library, spec: str, before: Pool | None = None) -> None:
         self.spec = spec
         self.notes: list[str] = []
+        self.damaged = False
         self.segments = {s.number: s for s in library.segments(spec) if s.rows}
-        self.opened = self._open_index(library)
+        self.opened = self._open_index(library, before)
         covered = set(self.opened.segments[:, 0].tolist()) if self.opened else set()
         fresh = [s for number, s in self.segments.items() if number not in covered]
-        self.tail = _read_tail(library, fresh)
+        self.tail: Tail = _read_tail(library, fresh, before.tail if before else None)
         self.indexed = self.opened.manifest.size if self.opened else 0
         self.size = self.indexed + self.tail.exact.size
         self._table = self._whole_table()
@@ -68,21 +78,26 @@ class Pool:
         self._numbered: tuple[Mapping[str, int], npt.NDArray[np.int64]] | None = None
         self._of_slide = self._group(s.slide_id for s in self._rows_segments())
 
-    def _open_index(self, library: Library) -> OpenIndex | None:
+    def _open_index(self, library: Library, before: Pool | None) -> OpenIndex | None:
         state = library.index_state(self.spec)
         self.folder: Path | None = None
+        self._stamp: Stamp | None = None
         if state is None:
             return None
         folder = Path(library.path) / "index" / state.folder
+        stamp = stamp_of(folder)
         try:
-            opened = open_folder(folder)
+            if before is not None and before.opened is not None and before._stamp == stamp:
+                opened = before.opened
+            else:
+                opened = checked_index(library, folder, self.segments)
         except IndexFileError as error:
-            self.notes.append(f"The index is not used: {error} Run `pathsearch reindex`.")
+            self.notes.append(
+                f"The index is not used, every patch is compared: {error} Run 'pathsearch reindex'."
+            )
+            self.damaged = True
             return None
-        if opened.manifest.encoder != library.encoder.fingerprint:
-            self.notes.append("The index is of another encoder and is not used.")
-            return None
-        self.folder = folder
+        self.folder, self._stamp = folder, stamp
         return opened
 
     def _whole_table(self) -> npt.NDArray[np.int64]:
@@ -184,12 +199,49 @@ class Pool:
     def search(
         self, query: npt.NDArray[np.float32], k: int, allowed: Ranges, *, exact: bool
     ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]:
-        """The `k` best allowed rows of one query (dim,): scores and ordinals, each (<=k,)."""
+        """The `k` best allowed rows of one query (dim,): scores and ordinals, each (<=k,).
+
+        Equal scores come in the order of `by_key`, whichever way the rows lie in the index:
+        a few more than `k` are looked at, until the last of them is worse than the k-th.
+        """
+        wanted = k + _TIES
+        while True:
+            scores, ordinals = self._nearest(query, wanted, allowed, exact=exact)
+            if len(scores) < wanted or scores[-1] < scores[k - 1] or wanted > k + _MOST_TIES:
+                order = self.by_key(scores, ordinals)[:k]
+                return scores[order], ordinals[order]
+            wanted = k + 4 * (wanted - k)
+
+    def by_key(
+        self, scores: npt.NDArray[np.float32], ordinals: npt.NDArray[np.int64]
+    ) -> npt.NDArray[np.int64]:
+        """The order of falling scores, equal ones by slide id, then x, then y: positions."""
+        order = np.argsort(-scores, kind="stable")
+        sorted_scores = scores[order]
+        if not (sorted_scores[1:] == sorted_scores[:-1]).any():
+            return order
+        x, y = self.coords(ordinals).T
+        slides = np.array([segment.slide_id for segment in self.segment_of(ordinals)])
+        return np.lexsort((ordinals, y, x, slides, -scores))
+
+    def answers_exactly(self, allowed: Ranges) -> bool:
+        """Whether a search among these rows compares with each of them."""
+        if self.opened is None or not isinstance(self.opened.index, IvfIndex):
+            return True
+        return self.opened.index.scans(ranges.count(ranges.clip(allowed, 0, self.indexed)))
+
+    def _nearest(
+        self, query: npt.NDArray[np.float32], k: int, allowed: Ranges, *, exact: bool
+    ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]:
+        """`search`, ties in the order of ordinals."""
         scores: list[npt.NDArray[np.float32]] = []
         ordinals: list[npt.NDArray[np.int64]] = []
         if self.opened is not None:
             index = self.opened.exact if exact else self.opened.index
             got = index.search(query[None, :], k, ranges.clip(allowed, 0, self.indexed))
+            if not self.tail.exact.size:
+                found = got[1][0] >= 0
+                return got[0][0][found], got[1][0][found]
             scores.append(got[0][0])
             ordinals.append(got[1][0])
         got = self.tail.exact.search(
@@ -203,17 +255,25 @@ class Pool:
         return all_scores[order], all_ordinals[order]
 
 
-def _read_tail(library: Library, segments: Sequence[SegmentRecord]) -> Tail:
+def _read_tail(library: Library, segments: Sequence[SegmentRecord], before: Tail | None) -> Tail:
+    known = {} if before is None else {n: slice(a, b) for n, a, b in before.table.tolist()}
     dim = library.encoder.dim
     vectors = [np.empty((0, dim), np.float16)]
     norms = [np.empty(0, np.float32)]
     coords = [np.empty((0, 2), np.int64)]
     table, size = [], 0
     for segment in segments:
-        arrays = library.read_segment(segment)
-        vectors.append(arrays.vectors)
-        norms.append(arrays.norms)
-        coords.append(arrays.coords)
+        rows = known.get(segment.number)
+        if before is not None and rows is not None:
+            assert before.exact.norms is not None
+            vectors.append(before.exact.vectors[rows])
+            norms.append(before.exact.norms[rows])
+            coords.append(before.coords[rows])
+        else:
+            arrays = library.read_segment(segment)
+            vectors.append(arrays.vectors)
+            norms.append(arrays.norms)
+            coords.append(arrays.coords)
         table.append((segment.number, size, size + segment.rows))
         size += segment.rows
     exact = ExactIndex(np.concatenate(vectors), np.concatenate(norms))

@@ -91,7 +91,9 @@ def _polygon(outer: Any, holes: Any) -> Polygon:
 
 
 def _ring(corners: Any) -> Ring:
-    return tuple((float(x), float(y)) for x, y in corners)
+    """A ring without its first corner again at the end, as GeoJSON has it."""
+    ring = tuple((float(x), float(y)) for x, y in corners)
+    return ring[:-1] if len(ring) > 3 and ring[0] == ring[-1] else ring
 
 
 def query_to_json(query: Query) -> dict[str, Any]:
@@ -146,7 +148,7 @@ def checked(query: Query) -> Query:
             raise QueryError(f"{name} must be a whole number of at least 1, got {value!r}.")
     if query.k > MAX_K:
         raise QueryError(f"k must be at most {MAX_K}.")
-    for name, high in (("spacing", 1000.0), ("diversity", 1.0)):
+    for name, high in (("spacing", 1000.0), ("diversity", 1.0), ("guard", 1000.0)):
         value = getattr(query, name)
         numeric = isinstance(value, int | float) and not isinstance(value, bool)
         if not numeric or not 0 <= value <= high:
@@ -167,9 +169,14 @@ def _key_from_json(raw: Any, source: str) -> PatchKey:
         raise QueryError(f"{source}: a patch is [slide_id, spec, x, y], got {raw!r}.") from None
 
 
+def _closed(ring: Ring) -> list[list[float]]:
+    corners = [list(corner) for corner in ring]
+    return corners if corners[0] == corners[-1] else [*corners, corners[0]]
+
+
 def _example_to_json(example: Example) -> dict[str, Any]:
     if isinstance(example, Region):
-        coordinates = [[[list(corner) for corner in r] for r in p] for p in example.polygons]
+        coordinates = [[_closed(ring) for ring in polygon] for polygon in example.polygons]
         geometry = {"type": "MultiPolygon", "coordinates": coordinates}
         return {"slide": example.slide, "geometry": geometry}
     if isinstance(example, Point):

@@ -67,7 +67,8 @@ def nearest(
     ordinals = np.concatenate([f[1] for f in found])
     order = np.lexsort((ordinals, -scores))
     _, first = np.unique(ordinals[order], return_index=True)
-    order = order[np.sort(first)][:k]
+    scores, ordinals = scores[order][np.sort(first)], ordinals[order][np.sort(first)]
+    order = pool.by_key(scores, ordinals)[:k]
     return scores[order], ordinals[order]
 
 

@@ -33,9 +33,13 @@ from pathsearch.search.slide_shares import (
 )
 from pathsearch.search.slide_table import SlideTable
 from pathsearch.search.together import ALL, search_together
+from pathsearch.search.upkeep import Upkeep
 
 if TYPE_CHECKING:
     from pathsearch.library import Library, SlideRecord
+
+#: How often a library that is written to all the time is read again.
+_TRIES = 5
 
 
 class Searcher:
@@ -50,17 +54,27 @@ class Searcher:
         Loaded from the library when a question first needs one.
     device : str
         Where it is then loaded; see `pathsearch.encoders.load_encoder`.
+    upkeep : bool
+        Build damaged or outdated indexes again in a thread of its own while questions are
+        answered; for programs that stay open.
     """
 
     def __init__(
-        self, library: Library, encoder: Encoder | None = None, *, device: str = "auto"
+        self,
+        library: Library,
+        encoder: Encoder | None = None,
+        *,
+        device: str = "auto",
+        upkeep: bool = False,
     ) -> None:
         self.library = library
         self._encoder = encoder
         self._device = device
         self._pools: dict[str, Pool] = {}
+        self._before: dict[str, Pool] = {}
         self._table: SlideTable | None = None
         self._generation: int | None = None
+        self.upkeep = Upkeep(library.path) if upkeep else None
         if encoder is not None:
             self._check(encoder)
 
@@ -95,18 +109,31 @@ class Searcher:
     def pool(self, spec: str) -> Pool:
         """The searchable patches of a spec, as the library is now."""
         self._notice_changes()
+        return self._pool(spec)
+
+    def _pool(self, spec: str) -> Pool:
         if spec not in self._pools:
+            before = self._before.pop(spec, None)
             try:
-                self._pools[spec] = Pool(self.library, spec)
+                self._pools[spec] = Pool(self.library, spec, before)
             except SegmentGoneError:  # compacted between two reads: what is there now is whole
                 self._notice_changes()
-                self._pools[spec] = Pool(self.library, spec)
+                self._pools[spec] = Pool(self.library, spec, before)
+            if self.upkeep is not None:
+                self.upkeep.look_after(self._pools[spec])
         return self._pools[spec]
+
+    def has_damaged_index(self, spec: str) -> bool:
+        """Whether a spec that was asked could not use its index; see `Upkeep`."""
+        return spec in self._pools and self._pools[spec].damaged
 
     @property
     def table(self) -> SlideTable:
         """The library's slides, as they are now; listing ten thousand takes a while."""
         self._notice_changes()
+        return self._slide_table()
+
+    def _slide_table(self) -> SlideTable:
         if self._table is None:
             self._table = SlideTable({record.slide_id: record for record in self.library.slides()})
         return self._table
@@ -114,6 +141,7 @@ class Searcher:
     def _notice_changes(self) -> None:
         generation = self.library.generation()
         if generation != self._generation:
+            self._before.update(self._pools)
             self._pools.clear()
             self._table = None
             self._generation = generation
@@ -144,9 +172,8 @@ class Searcher:
         if query.spec == ALL and ALL not in self.library.specs:
             return search_together(self, checked(query), within)
         query = replace(checked(query), spec=self._spec_name(query.spec))
-        pool = self.pool(query.spec)
-        table = self.table
-        question = self._question(pool, query)
+        pool, table = self._now(query.spec)
+        question = self._question(pool, query, table)
         allowed, notes = allowed_ordinals(
             pool, query, question.owns, question.against, table, within
         )
@@ -158,7 +185,7 @@ class Searcher:
         return Answer(
             matches=tuple(matches),
             query=query,
-            recall=_recall(pool, query),
+            recall=_recall(pool, query, allowed),
             notes=(*pool.notes, *question.notes, *notes),
             library=str(self.library.path),
             encoder=self.library.encoder.name,
@@ -184,7 +211,7 @@ class Searcher:
         """
         query = replace(checked(query), spec=self._spec_name(query.spec))
         pool = self.pool(query.spec)
-        return similarity_map(pool, slide_id, self._question(pool, query).vectors)
+        return similarity_map(pool, slide_id, self._question(pool, query, self.table).vectors)
 
     def by_slide(self, query: Query, threshold: float) -> list[SlideShare]:
         """Which slides hold this: how much of each looks like a query, the fullest first.
@@ -198,8 +225,8 @@ class Searcher:
             Cosine from which a patch counts.
         """
         query = replace(checked(query), spec=self._spec_name(query.spec))
-        pool, table = self.pool(query.spec), self.table
-        question = self._question(pool, query)
+        pool, table = self._now(query.spec)
+        question = self._question(pool, query, table)
         out = set(table.left_out(query.where))
         slides = {i: record for i, record in table.slides.items() if i not in out}
         own = frozenset(i for spot in question.owns for i in spot.slides)
@@ -209,7 +236,7 @@ class Searcher:
         """Cosines of stored patches with a query; patches that are gone are left out."""
         query = replace(checked(query), spec=self._spec_name(query.spec))
         pool = self.pool(query.spec)
-        return scores_of(pool, self._question(pool, query).vectors, keys)
+        return scores_of(pool, self._question(pool, query, self.table).vectors, keys)
 
     def random_matches(self, query: Query, number: int, *, seed: int = 0) -> tuple[Match, ...]:
         """Random patches that the query could have returned, with their true scores.
@@ -217,22 +244,43 @@ class Searcher:
         They are the controls of blinded judging.
         """
         query = replace(checked(query), spec=self._spec_name(query.spec))
-        pool, table = self.pool(query.spec), self.table
-        question = self._question(pool, query)
+        pool, table = self._now(query.spec)
+        question = self._question(pool, query, table)
         allowed, _ = allowed_ordinals(pool, query, question.owns, question.against, table)
         return matches_at(pool, drawn(allowed, number, seed), question.vectors, table.slides)
 
     def tally(self, answer: Answer, column: str) -> tuple[Tally, ...]:
-        """How the cases among an answer's matches divide over a column's values."""
-        return tally(answer.matches, self.table, column)
+        """How the cases among an answer's matches divide over a column's values.
 
-    def _question(self, pool: Pool, query: Query) -> _Question:
+        Raises
+        ------
+        QueryError
+            No slide has that column.
+        """
+        table = self.table
+        if column not in table.column_names:
+            known = ", ".join(table.column_names)
+            raise QueryError(f"'{column}' is no column here ({known}).")
+        return tally(answer.matches, table, column)
+
+    def _now(self, spec: str) -> tuple[Pool, SlideTable]:
+        """Patches and slides of one and the same state of the library."""
+        self._notice_changes()
+        for _ in range(_TRIES):
+            known = spec in self._pools and self._table is not None
+            pool, table = self._pool(spec), self._slide_table()
+            if known or self.library.generation() == self._generation:
+                break
+            self._notice_changes()  # written to while it was read: once more
+        return pool, table
+
+    def _question(self, pool: Pool, query: Query, table: SlideTable) -> _Question:
         examples = ExampleEncoder(
             self.library,
             self.encoder if self._encoder is not None or self.library.encoder.bound else None,
             self.library.specs[query.spec],
             pool,
-            slides=self.table.slides,
+            slides=table.slides,
             turned=query.rotations,
         )
         like = [examples.encode(example) for example in query.like]
@@ -342,8 +390,8 @@ def _matches(
     return matches
 
 
-def _recall(pool: Pool, query: Query) -> Recall:
-    if query.exact or pool.exact_only or pool.opened is None:
+def _recall(pool: Pool, query: Query, allowed: Ranges) -> Recall:
+    if query.exact or pool.opened is None or pool.answers_exactly(allowed):
         return Recall(1.0, 0, exact=True, at50=1.0)
     manifest = pool.opened.manifest
     asked = manifest.recall_queries

@@ -8,7 +8,8 @@ import pytest
 import review_cases as cases
 
 from pathsearch.errors import ReviewError
-from pathsearch.review.figures import agreement, precision, threshold, wilson
+from pathsearch.metrics import wilson
+from pathsearch.review.figures import agreement, precision, threshold
 
 
 def test_wilson_is_wilsons():

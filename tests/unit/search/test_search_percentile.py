@@ -33,7 +33,7 @@ def plain(exact, rows, mode, rank, score):
     for row in range(len(vectors)):
         if mode == "overlap":
             near = (rows.slides == rows.slides[row]) & (
-                np.abs(rows.coords - rows.coords[row]).max(axis=1) < 100
+                np.abs(rows.coords - rows.coords[row]).max(axis=1) < 150  # the guard's half
             )
         else:
             own = rows.slides if mode == "slide" else rows.cases
