@@ -24,7 +24,7 @@ def test_the_pages_program(tmp_path, monkeypatch, capsys):
     names: dict = {}
     for block in blocks:
         exec(compile(block, "docs/python.md", "exec"), names)
-    assert len(blocks) == 8
+    assert len(blocks) == 9
     assert names["report"].patches > 60
     assert not names["report"].of("failed")
     # What the page says of each block
