@@ -172,7 +172,7 @@ class Session(QObject):
 
         self.close_library()
         self.library = loaded.library
-        self.searcher = Searcher(loaded.library)
+        self.searcher = Searcher(loaded.library, upkeep=True)
         self._generation = loaded.generation
         self._set_slides(loaded.slides)
         self._timer.start()

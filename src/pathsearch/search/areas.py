@@ -9,14 +9,16 @@ two-way mean as in the Chamfer similarity of sets.)
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from pathsearch.index.ranges import Ranges, to_mask
+from pathsearch.nouns import Query
 from pathsearch.search.pool import Pool
+from pathsearch.search.slide_table import SlideTable
 
 _VOTES = 100
 _PLACES_PER_MATCH = 6
@@ -57,26 +59,40 @@ class RegionPatches:
 
 
 def matching_areas(
-    pool: Pool, region: RegionPatches, k: int, allowed: Ranges, *, exact: bool
+    pool: Pool, region: RegionPatches, query: Query, allowed: Ranges, table: SlideTable
 ) -> list[Area]:
-    """The `k` areas of the region's size that look most like it, best first.
+    """The ``query.k`` areas of the region's size that look most like it, best first.
 
-    Areas do not overlap each other much, and hold only allowed patches.
+    Areas do not overlap each other much, and hold only allowed patches; the caps per slide and
+    per case hold for areas as for patches.
     """
     open_ = to_mask(allowed, pool.size)
-    areas = []
-    for slide_id, x, y in _places(pool, region, k, allowed, exact=exact):
-        area = _compared(pool, region, slide_id, (x, y), open_)
-        if area is not None:
-            areas.append(area)
-    areas.sort(key=lambda a: (-a.score, a.slide_id, a.y, a.x))
+    capped = query.per_slide is not None or query.per_case is not None
+    # Caps leave out places: more of them are compared, so that enough remain
+    places = _places(pool, region, query.k * (4 if capped else 1), allowed, exact=query.exact)
+    compared = [_compared(pool, region, i, (x, y), open_) for i, x, y in places]
+    areas = [area for area in compared if area is not None]
+    areas.sort(key=lambda a: (-a.score, a.slide_id, a.x, a.y))
     kept: list[Area] = []
+    slides: Counter[str] = Counter()
+    cases: Counter[str] = Counter()
     for area in areas:
-        if all(not _overlaps(area, better) for better in kept):
-            kept.append(area)
-        if len(kept) == k:
+        case = table.cases(area.slide_id)
+        full = _reached(slides[area.slide_id], query.per_slide) or _reached(
+            cases[case], query.per_case
+        )
+        if full or any(_overlaps(area, better) for better in kept):
+            continue
+        kept.append(area)
+        slides[area.slide_id] += 1
+        cases[case] += 1
+        if len(kept) == query.k:
             break
     return kept
+
+
+def _reached(count: int, cap: int | None) -> bool:
+    return cap is not None and count >= cap
 
 
 def _places(

@@ -178,7 +178,7 @@ class Searcher:
             pool, query, question.owns, question.against, table, within
         )
         if query.combine == "set":
-            matches = _areas(pool, query, question, allowed, table.slides)
+            matches = _areas(pool, query, question, allowed, table)
         else:
             scores, ordinals = ranked(pool, query, question.vectors, allowed, table)
             matches = _matches(pool, query, scores, ordinals, table.slides)
@@ -337,15 +337,16 @@ def _areas(
     query: Query,
     question: _Question,
     allowed: Ranges,
-    slides: Mapping[str, SlideRecord],
+    table: SlideTable,
 ) -> list[Match]:
     """Matches that are areas of the region's size."""
+    slides = table.slides
     if len(question.like) != 1 or question.like[0].offsets is None:
         raise QueryError("combine 'set' compares areas: give exactly one region.")
     example = question.like[0]
     assert example.offsets is not None
     region = RegionPatches(question.vectors[: len(example.offsets)], example.offsets, example.size)
-    found = matching_areas(pool, region, query.k, allowed, exact=query.exact)
+    found = matching_areas(pool, region, query, allowed, table)
     return [
         Match(
             rank=number + 1,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
 
 import numpy as np
@@ -294,3 +295,16 @@ def test_a_point_outside_its_slide_and_empty_answers(searcher):
     answer = searcher.search(like(CENTRES[0], where="slide_id = nothing"))
     assert answer.matches == ()
     assert answer.searched == 0
+
+
+@pytest.mark.parametrize(("per_slide", "per_case"), [(1, None), (None, 1), (2, 3)])
+def test_areas_keep_to_the_caps(searcher, per_slide, per_case):
+    region = Region.rectangle("s0", 0, 0, 3 * FOOT, 2 * FOOT)
+    query = Query((region,), combine="set", exclude="slide", k=12)
+    plain = searcher.search(query).matches
+    capped = searcher.search(replace(query, per_slide=per_slide, per_case=per_case)).matches
+    for cap, name in ((per_slide, lambda m: m.key.slide_id), (per_case, lambda m: m.case_id)):
+        counts = Counter(map(name, capped))
+        assert cap is None or max(counts.values()) <= cap
+    assert capped[0].key == plain[0].key
+    assert len(capped) >= 3
