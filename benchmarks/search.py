@@ -150,7 +150,7 @@ def _peers(folder: Path, queries: Vectors, truth: Any, facts: Any, least: float)
     size = facts["size"]
     for name, opened in (("usearch", _usearch), ("hnswlib", _hnswlib)):
         path, built = folder / f"{name}.graph", facts.get("peers", {}).get(name)
-        if built is None or not path.exists():
+        if not path.exists():
             print(f"{name}: not installed when this was built")
             continue
         try:
