@@ -11,6 +11,7 @@ made-up slide of 100,000 patches with a question. Limits: 300 ms for a region of
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import subprocess
 import sys
@@ -22,6 +23,8 @@ from typing import Any
 import numpy as np
 
 TIMES = 30
+#: Matches that the command gives unless told otherwise.
+K = 20
 #: Region's side in patches; a single patch is averaged over its eight views.
 SIDES = (1, 2, 4)
 
@@ -98,13 +101,16 @@ def _cold(path: Path) -> None:
 
     with Library.open(path) as library:
         slide, x, y, width = _places(library, 2, 1)[0]
-    line = [sys.executable, "-m", "pathsearch.cli.main", "query", str(path), "--json"]
+    start = "import sys; from pathsearch.cli import main; main(sys.argv[1:])"
+    line = [sys.executable, "-c", start, "query", str(path), "--json"]
     line += ["--like", f"{slide}#{x},{y},{width},{width}"]
     times = []
     for _ in range(4):
         began = time.perf_counter()
-        subprocess.run(line, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        done = subprocess.run(line, check=True, capture_output=True)
         times.append(1e3 * (time.perf_counter() - began))
+        if len(json.loads(done.stdout)["matches"]) != K:
+            raise AssertionError("the command did not answer")
     _row("'pathsearch query' from its cold start", times[1:], None)
 
 
