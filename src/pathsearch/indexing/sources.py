@@ -8,7 +8,7 @@ from a file's stem: nested folders hold slides of one name.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -154,9 +154,7 @@ def find_sources(
         wanted = root_names[number] if root_names else None
         for found in find_slides([path]):
             _take(taken, found, rows, roots, wanted, mpp)
-    found_files = {place for s in taken.values() for f in s.files for place in (f, f.resolve())}
-    missing = [path for path in rows if path not in found_files]
-    for path in missing:
+    for path in _not_among(rows, taken.values()):
         folder = path if path.is_dir() else path.parent
         for found in _of_row(path):
             _take(taken, found, {found.path: rows[path]}, roots, None, mpp, folder)
@@ -212,6 +210,24 @@ def _of_row(path: Path) -> list[FoundSlide]:
     return find_slides([path])
 
 
+def _not_among(rows: Mapping[Path, ManifestRow], sources: Iterable[Source]) -> list[Path]:
+    """The paths of a manifest that none of the slides is made of."""
+    if not rows:
+        return []
+    files = {place for s in sources for f in s.files for place in (f, f.resolve())}
+    return [path for path in rows if path not in files]
+
+
+def _row_of(
+    path: Path, files: Sequence[Path], rows: Mapping[Path, ManifestRow]
+) -> ManifestRow | None:
+    """The manifest's line on a slide, by any of its files, its folder, or what they link to."""
+    if not rows:  # resolving ten thousand paths takes seconds
+        return None
+    places = [p for file in (path, *files, path.parent) for p in (file, file.resolve())]
+    return next((rows[place] for place in places if place in rows), None)
+
+
 def _take(
     taken: dict[Path, Source],
     found: FoundSlide,
@@ -226,8 +242,7 @@ def _take(
     if path in taken:
         return
     files = tuple(_absolute(file) for file in found.files)
-    places = [p for file in (path, *files, path.parent) for p in (file, file.resolve())]
-    row = next((rows[place] for place in places if place in rows), None)
+    row = _row_of(path, files, rows)
     root, root_path = roots.home(_absolute(folder or found.root), wanted)
     relative = path.relative_to(root_path).as_posix()
     slide_id = f"{root}/{relative}" if root in roots.prefixed else relative
