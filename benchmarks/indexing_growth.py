@@ -15,38 +15,43 @@ from benchmarks.reading_memory import peak_bytes
 
 PATCH = 64
 MPP = 0.5
-SIDES = (32, 100, 317)
-MILLION = 1000
+#: Slides, and patches along the side of each.
+ROWS = ((1, 32), (1, 100), (10, 100), (1, 317))
+MILLION = (100, 100)
 
 
 def print_growth(folder: Path, *, million: bool) -> None:
-    """One line for each slide, each indexed in an interpreter of its own."""
+    """One line for each archive, indexed in an interpreter of its own."""
     folder.mkdir(parents=True)
-    print(f"\ngrowth: one made-up slide a row, patches of {PATCH} px at {MPP} µm/px, PlainEncoder")
+    print(f"\ngrowth: made-up slides, patches of {PATCH} px at {MPP} µm/px, PlainEncoder")
     print(
-        f"  {'':>9}{'slides to segments':>28}{'search index':>25}{'peak memory, MB':>34}\n"
-        f"  {'patches':>9}{'seconds':>10}{'µs a patch':>18}{'seconds':>11}{'µs a patch':>14}"
-        f"{'imports':>9}{'slides':>8}{'reader':>8}{'index':>9}"
+        f"  {'':>16}{'slides to segments':>28}{'search index':>25}{'peak memory, MB':>34}\n"
+        f"  {'slides':>7}{'patches':>9}{'seconds':>10}{'µs a patch':>18}"
+        f"{'seconds':>11}{'µs a patch':>14}{'imports':>9}{'slides':>8}{'reader':>8}{'index':>9}"
     )
-    for side in (*SIDES, MILLION) if million else SIDES:
-        path = folder / f"s{side}" / "made.tiff"
-        path.parent.mkdir()
-        write_repeated_tile(path, side * PATCH, mpp=MPP, downsamples=(1, 4, 16, 64))
+    for slides, side in (*ROWS, MILLION) if million else ROWS:
+        place = folder / f"{slides}-of-{side}"
+        place.mkdir()
+        for n in range(slides):
+            path = place / f"s{n:03d}.tiff"
+            write_repeated_tile(path, side * PATCH, mpp=MPP, seed=n, downsamples=(1, 4, 16, 64))
         program = "import sys; from benchmarks.indexing_growth import run; run(sys.argv[1])"
-        command = [sys.executable, "-c", program, str(path.parent)]
+        command = [sys.executable, "-c", program, str(place)]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode:
-            print(f"  {side * side:>9} failed: {done.stderr.strip().splitlines()[-1]}")
+            why = done.stderr.strip().splitlines()[-1]
+            print(f"  {slides:>7}{slides * side**2:>9} failed: {why}")
             continue
-        print(_row(json.loads(done.stdout.splitlines()[-1])), flush=True)
+        print(_row(slides, json.loads(done.stdout.splitlines()[-1])), flush=True)
 
 
-def _row(found: dict[str, float]) -> str:
+def _row(slides: int, found: dict[str, float]) -> str:
     n = found["patches"]
     own, index = found["slides_s"], found["index_s"]
     memory = [f"{found[name] / 1e6:.0f}" for name in ("imports", "slides", "reader", "index")]
     return (
-        f"  {n:>9.0f}{own:>10.1f}{1e6 * own / n:>18.0f}{index:>11.1f}{1e6 * index / n:>14.0f}"
+        f"  {slides:>7}{n:>9.0f}{own:>10.1f}{1e6 * own / n:>18.0f}"
+        f"{index:>11.1f}{1e6 * index / n:>14.0f}"
         f"{memory[0]:>9}{memory[1]:>8}{memory[2]:>8}{memory[3]:>9}"
     )
 

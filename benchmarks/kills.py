@@ -32,6 +32,7 @@ from pathsearch.config import IndexSettings
 from pathsearch.indexing import find_sources, index_slides, merge
 from pathsearch.indexing.target import open_or_create
 from pathsearch.library import Library
+from pathsearch.library.parts import part_folders
 from pathsearch.testing import PlainEncoder, make_slide
 
 SLIDES = 5
@@ -109,8 +110,8 @@ def committed(target: Path, faults: list[str]) -> set[tuple[str, str]]:
         faults += [str(p) for p in library.verify(deep=True) if p.severity == "error"]
         found |= {(s.slide_id, s.digest) for s in library.segments()}
     with Library.open(target) as library:
-        for number in (1, 2) if (target / "parts").is_dir() else ():
-            with library.part(number, 2) as part:
+        for folder in part_folders(library):
+            with library.part(int(folder.name.split("-")[1]), 2) as part:
                 found |= {(s.slide_id, s.digest) for s in part.segments()}
     return found
 

@@ -13,7 +13,14 @@ from pathsearch.config import TileSpec
 from pathsearch.errors import LibraryExistsError, UsageError
 from pathsearch.library import arrays
 from pathsearch.library.catalog import CATALOG_NAME, create_catalog, now
-from pathsearch.library.durable import digests_below, sync_folder, sync_tree, token, writing_to
+from pathsearch.library.durable import (
+    copy_tree,
+    digests_below,
+    sync_folder,
+    sync_tree,
+    token,
+    writing_to,
+)
 from pathsearch.library.header import HEADER_NAME, Header, write_header
 from pathsearch.library.records import EncoderRecord
 
@@ -40,7 +47,7 @@ def build_library(
                 (building / name).mkdir()
             if encoder.storage == "copy" and encoder_files is not None:
                 copy = building / ENCODER_FOLDER
-                shutil.copytree(encoder_files, copy)
+                copy_tree(encoder_files, copy)
                 header = replace(header, encoder_files=digests_below(copy))
             arrays.create_store(building / header.embeddings)
             create_catalog(building / CATALOG_NAME, header.library_id)

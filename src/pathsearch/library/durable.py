@@ -127,6 +127,23 @@ def remove_tree(path: Path) -> None:
     )
 
 
+def copy_tree(source: Path | str, target: Path) -> None:
+    """Copy what the files below a folder hold; the target may be there.
+
+    Stops at the first fault and raises it as it is: `shutil.copytree` gathers them under an
+    error that does not say that the disk is full.
+    """
+
+    def fault(error: OSError) -> None:
+        raise error
+
+    for folder, _, names in os.walk(source, onerror=fault, followlinks=True):
+        here = target / Path(folder).relative_to(source)
+        here.mkdir(parents=True, exist_ok=True)
+        for name in names:
+            shutil.copyfile(Path(folder, name), here / name)
+
+
 def write_file(path: Path, content: bytes) -> None:
     """Write a file so that a reader sees the old or the new content, never a part."""
     temporary = path.with_name(f"tmp-{path.name}-{token()}")

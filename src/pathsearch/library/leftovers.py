@@ -52,7 +52,9 @@ def known_keys(library: Library) -> set[str]:
 
 
 def _temporary_files(library: Library) -> list[Path]:
-    found = []
+    from pathsearch.library.parts import half_made_parts
+
+    found = half_made_parts(library)
     for folder in (library.path, library.path / "thumbnails"):
         if folder.is_dir():
             found += [p for p in folder.iterdir() if _TEMPORARY_FILE.match(p.name)]

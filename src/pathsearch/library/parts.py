@@ -88,6 +88,20 @@ def part_folders(library: Library) -> list[Path]:
     return sorted(found, key=lambda p: [int(n) for n in _NAME.findall(p.name)[0]])
 
 
+def half_made_parts(library: Library) -> list[Path]:
+    """What a part that was killed while its folder was made has left, since it was run again.
+
+    Without the finished folder beside it, it may be of a part that is just starting.
+    """
+    folder = library.path / PARTS_FOLDER
+    found = []
+    for path in folder.glob("tmp-part-*") if folder.is_dir() else ():
+        name = path.name.removeprefix("tmp-").rpartition("-")[0]
+        if _NAME.match(name) and (folder / name / CATALOG_NAME).exists():
+            found.append(path)
+    return found
+
+
 def part_keys(library: Library) -> set[str]:
     """Keys of all segments that parts have committed."""
     return _column(library, "SELECT DISTINCT key FROM segments")

@@ -16,7 +16,14 @@ from pathsearch.library.building import (
     move_into_place,
 )
 from pathsearch.library.catalog import CATALOG_NAME, Catalog
-from pathsearch.library.durable import absolute, is_within, sync_tree, token, writing_to
+from pathsearch.library.durable import (
+    absolute,
+    copy_tree,
+    is_within,
+    sync_tree,
+    token,
+    writing_to,
+)
 from pathsearch.library.header import HEADER_NAME
 from pathsearch.review.files import REVIEW_FOLDER
 from pathsearch.review.upkeep import back_up_reviews
@@ -89,12 +96,12 @@ def _copy(library: Library, building: Path) -> None:
     (building / store).mkdir()
     shutil.copy2(library.path / store / "zarr.json", building / store / "zarr.json")
     for key in sorted(keys):
-        shutil.copytree(library.path / store / key, building / store / key)
+        copy_tree(library.path / store / key, building / store / key)
     (building / INDEX_FOLDER).mkdir()
     for name in sorted(indexes):
-        shutil.copytree(library.index_path / name, building / INDEX_FOLDER / name)
+        copy_tree(library.index_path / name, building / INDEX_FOLDER / name)
     (building / THUMBNAIL_FOLDER).mkdir()
     for folder in (THUMBNAIL_FOLDER, ENCODER_FOLDER):
         if (library.path / folder).is_dir():
-            shutil.copytree(library.path / folder, building / folder, dirs_exist_ok=True)
+            copy_tree(library.path / folder, building / folder)
     back_up_reviews(library, building / REVIEW_FOLDER)

@@ -148,6 +148,27 @@ def test_a_killed_part_is_run_again(
     assert made.verify(deep=True) == []
 
 
+def test_what_a_part_that_was_killed_at_its_start_left_is_swept(
+    make_library: Callable[..., Library], tmp_path: Path
+) -> None:
+    made = make_library("parts")
+    left, starting = (made.path / "parts" / f"tmp-part-{n}-of-2-0123abcd" for n in (1, 2))
+    for folder in (left, starting):
+        folder.mkdir(parents=True)
+        (folder / "catalog.db").write_bytes(b"half")
+    with made.part(1, 2) as part, part.writer() as writer:
+        writer.sweep()
+        work(writer, NAMES, tmp_path / "slides")
+    assert not left.exists()
+    assert starting.exists()  # the second part may be at it
+    merge_parts(made)
+    with made.part(2, 2) as part, part.writer() as writer:
+        writer.sweep()
+    assert not starting.exists()
+    merge_parts(made)
+    assert not (made.path / "parts").exists()
+
+
 def test_a_merge_that_is_killed_is_repeated(
     make_library: Callable[..., Library],
     single: Library,
