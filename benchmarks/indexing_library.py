@@ -58,7 +58,7 @@ def print_library(folder: Path, slides: int) -> None:
 
 
 def _line(what: str, seconds: float, limit: str) -> None:
-    print(f"  {what:<44}{seconds:>9.2f}{LIMITS[limit]:>9.1f}", flush=True)
+    print(f"  {what:<44}{seconds:>9.3f}{LIMITS[limit]:>9.1f}", flush=True)
 
 
 def timed(command: list[str]) -> tuple[float, str]:

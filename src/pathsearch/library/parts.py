@@ -127,8 +127,10 @@ def parts_at_work(library: Library) -> list[Path]:
 
 
 def drop_part(folder: Path) -> None:
-    """Forget a part that was merged."""
+    """Forget a part that was merged, and what it left when it was killed at its start."""
     with writing_to(folder):
+        for half_made in folder.parent.glob(f"tmp-{folder.name}-*"):
+            remove_tree(half_made)
         gone = folder.with_name(f"{MERGED}{folder.name}-{token()}")
         move(folder, gone)  # at once: no part can start again in a half-removed folder
         remove_tree(gone)
