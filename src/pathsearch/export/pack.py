@@ -19,7 +19,7 @@ _READ_ME = """{title}
 index.html          all places on one page; any browser opens it, no network is needed
 places/             each place as a picture (PNG), with manifest.csv
 surroundings/       each place with what is around it, and a scale bar
-places.csv          the table
+places.csv          the table{answers}
 annotations/        for QuPath, where you have the slides: drop each file on its slide
 
 Made with pathsearch. For research and teaching; not for diagnosis.
@@ -50,7 +50,12 @@ def write_pack(path: Path, library: Library, dossier: Dossier, *, mpp: float | N
         write_patches(folder / "places", library, dossier, mpp=mpp)
         coarse = 4 * max((i.mpp for i in dossier.items), default=1.0)
         write_patches(folder / "surroundings", library, dossier, mpp=coarse, times=6, bar=True)
-        (folder / "README.txt").write_text(_READ_ME.format(title=dossier.title), encoding="utf-8")
+        (folder / "README.txt").write_text(
+            _READ_ME.format(
+                title=dossier.title, answers="; it holds the answers" if dossier.quiz else ""
+            ),
+            encoding="utf-8",
+        )
         building = path.with_name(f".{path.name}.new")
         try:
             with zipfile.ZipFile(building, "w", zipfile.ZIP_DEFLATED) as pack:

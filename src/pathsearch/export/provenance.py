@@ -83,14 +83,18 @@ def question_facts(
 
 
 def round_facts(review: Review, rounds: Sequence[Round]) -> dict[str, str]:
-    """What came of some rounds of a review, the last one's completeness."""
+    """What came of some rounds of a review; completeness is that of the first of them."""
     said = review.current().values()
     counts = {d: sum(v.decision == d for v in said) for d in ("accept", "reject", "unsure")}
-    last = rounds[-1]
-    told = ", ".join(f"{_ROUND[r.kind]} on {r.at[:10]} ({len(r.matches)} matches)" for r in rounds)
+    first = rounds[0]
+    told = "; ".join(
+        f"{_ROUND[r.kind]} on {r.at[:10]}, {_counted(len(r.matches), 'match')} of {r.searched:,} "
+        "patches"
+        for r in rounds
+    )
     return {
-        "Searched": f"{last.searched:,} patches",
-        "Recall": str(last.recall),
+        "Searched": f"{first.searched:,} patches",
+        "Recall": str(first.recall),
         "Rounds": told,
         "Verdicts": f"{counts['accept']} accepted, {counts['reject']} rejected, "
         f"{counts['unsure']} unsure, by {_counted(len(review.reviewers), 'reviewer')}",
@@ -107,4 +111,4 @@ _ROUND = {
 
 
 def _counted(number: int, word: str) -> str:
-    return f"{number} {word}{'s' * (number != 1)}"
+    return f"{number} {word if number == 1 else word + ('es' if word.endswith('ch') else 's')}"

@@ -31,6 +31,7 @@ from pathsearch.export.page import page_of
 from pathsearch.export.pictures import Pictures, with_scale_bar
 from pathsearch.export.pseudonyms import Pseudonyms, secret_file
 from pathsearch.review import Collections, Reviews
+from pathsearch.search.slide_shares import SlideShare
 
 
 @pytest.fixture
@@ -257,6 +258,31 @@ def test_both_reviewers_are_hidden_where_their_agreement_is_told(library, answer
     page = re.sub(r"base64,[^\"']*", "", page_of(library, hidden))
     assert "Ada" not in page
     assert "Bobby" not in page
+
+
+def test_completeness_is_that_of_the_question_not_of_a_later_round(library, answer, searcher):
+    with Reviews(library, reviewer="Ada") as reviews:
+        review = reviews.record(answer).review
+        some = searcher.search(answer.query, within={"b.tiff"})
+        reviews.record(some, review=review, kind="new")
+        found = of_review(library, reviews.get(review))
+    assert some.searched < answer.searched
+    assert found.facts["Searched"] == f"{answer.searched:,} patches"
+    assert f"of {some.searched:,} patches" in found.facts["Rounds"]
+    assert "asked of slides that had come in" in found.facts["Rounds"]
+
+
+def test_an_archive_of_thousands_does_not_fill_the_page(library, answer):
+    found = of_answer(library, answer)
+    box = answer.matches[0].footprint
+    many = [SlideShare(f"s{n:04}", f"c{n // 2}", 10, 1, 1 / (n + 1), 0.9, 0.9, box, 0.1)
+            for n in range(3000)]  # fmt: skip
+    last = SlideShare(answer.matches[0].key.slide_id, "", 9, 0, 0.0, 0.1, 0.1, box, 0.0)
+    page = page_of(library, replace(found, shares=(*many, last)))
+    slides, cases_ = re.findall(r"<tbody>(.*?)</tbody>", page, re.S)
+    assert 200 < slides.count("<tr>") < 206  # and those with matches
+    assert 200 <= cases_.count("<tr>") < 206
+    assert page.count("more hold less") == 2
 
 
 def test_a_filter_is_left_out_of_what_is_masked(library, searcher, answer):

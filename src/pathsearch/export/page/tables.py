@@ -16,6 +16,8 @@ CITATION = (
 )
 #: Bars beside the question.
 _FIRST = 5
+#: Rows of a table at most, besides those that have matches on the page.
+_MOST = 200
 
 Column = tuple[str, Callable[[SlideShare], str], bool]
 
@@ -50,7 +52,10 @@ def slides(dossier: Dossier) -> str:
     shares = {share.slide_id: share for share in dossier.shares}
     slide_of |= {name: share.case_id for name, share in shares.items()}
     names = list(dict.fromkeys((*shares, *_by_count(dossier.items, lambda i: i.slide_id))))
-    rows = [(n, slide_of[n], [i for i in dossier.items if i.slide_id == n]) for n in names]
+    held: dict[str, list[Item]] = defaultdict(list)
+    for item in dossier.items:
+        held[item.slide_id].append(item)
+    rows = [(name, slide_of[name], held.get(name, [])) for name in names]
     parts.append(_table(("Slide", "Case"), rows, shares, dossier))
     groups: dict[str, list[str]] = defaultdict(list)
     for name in names:
@@ -70,10 +75,10 @@ def _cases(groups: dict[str, list[str]], shares: dict[str, SlideShare], dossier:
 
     whole = {share.case_id: share for share in by_case(tuple(shares.values())) if share.case_id}
     order = [*whole, *(name for name in groups if name not in whole)]
-    rows = [
-        (case, str(len(groups[case])), [i for i in dossier.items if i.case_id == case])
-        for case in order
-    ]
+    held: dict[str, list[Item]] = defaultdict(list)
+    for item in dossier.items:
+        held[item.case_id].append(item)
+    rows = [(case, str(len(groups[case])), held.get(case, [])) for case in order]
     return _table(("Case", "Slides"), rows, whole, dossier)
 
 
@@ -84,7 +89,9 @@ def _table(
     dossier: Dossier,
 ) -> str:
     judged = any(item.decision for item in dossier.items)
-    lines = []
+    kept = [row for place, row in enumerate(rows) if place < _MOST or row[2]]
+    left = len(rows) - len(kept)
+    rows, lines = kept, []
     for name, second, items in rows:
         share = shares.get(name)
         own = ' <span class="chip plain">asked here</span>' if share and share.own else ""
@@ -109,10 +116,11 @@ def _table(
     if judged:
         titles += [("Accepted", " class=num"), ("Rejected", " class=num")]
     head = "".join(f'<th scope="col"{kind}>{title}</th>' for title, kind in titles)
+    more = f"<p class=soft>{left:,} more hold less; pathsearch slides lists all.</p>"
     return (
         f'<div class="wide" tabindex="0" role="region" aria-label="{heads[0]}s, a table"><table>'
         f"<thead><tr>{head}</tr></thead><tbody>{''.join(lines)}</tbody></table></div>"
-    )
+    ) + (more if left else "")
 
 
 def _share_cells(share: SlideShare | None, all_shares: Sequence[SlideShare]) -> str:
@@ -179,7 +187,7 @@ def methods(dossier: Dossier) -> str:
     if dossier.kind == "review" and "Verdicts" in facts:
         said += f" Matches were judged by eye: {facts['Verdicts']}."
         if dossier.rounds > 1:
-            said += f" The question was asked in {dossier.rounds} rounds: {facts['Rounds']}."
+            said += f" The question was asked in {dossier.rounds} rounds ({facts['Rounds']})."
         said += " Intervals of precision are Wilson's, 95%." if dossier.figures else ""
     if dossier.shares:
         said += f" Slides were ranked by the share of their tissue. {dossier.threshold_told}"
