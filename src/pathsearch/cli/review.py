@@ -81,19 +81,22 @@ def list_reviews(as_json: bool) -> int:
 
 @review_command.command("show")
 @_ID
+@click.option("--by", "who", help="Verdicts of this reviewer only.")
 @json_option
-def show_review(review: str, as_json: bool) -> int:
+def show_review(review: str, who: str | None, as_json: bool) -> int:
     """Rounds, verdicts and what they say in figures."""
     from pathsearch.review.across import told_figures
 
     reviews = _reviews()
     found = reviews.get(review)
     _warn(reviews)
-    figures = told_figures(found)
+    if who is not None:
+        _person(found, who)
+    figures = told_figures(found, who)
     if as_json:
         print_json(_review_json(found, figures))
         return 0
-    said = found.current()
+    said = found.current(who)
     rows = []
     for one in found.rounds:
         for shown in one.matches:
@@ -117,6 +120,13 @@ def show_review(review: str, as_json: bool) -> int:
     for name, value in figures:
         say(f"{name}: {value}.")
     return 0
+
+
+def _person(found: Review, who: str) -> None:
+    """UsageError where nobody of that name judged."""
+    if who not in found.reviewers:
+        known = ", ".join(found.reviewers) or "nobody yet"
+        raise UsageError(f"'{who}' has no verdicts in this review: {known}.")
 
 
 def _review_json(found: Review, figures: tuple[tuple[str, str], ...]) -> dict[str, Any]:
@@ -251,12 +261,14 @@ def export_review(
     check_words(words)
     reviews = _reviews()
     found = reviews.get(review)
+    if who is not None:
+        _person(found, who)
     if number:
         _round(found, number)
     dossier = of_review(
         reviews.library, found, number=number, reviewer=who, controls=words["controls"]
     )
-    dossier = replace(dossier, figures=told_figures(found))
+    dossier = replace(dossier, figures=told_figures(found, who))
     if only:
         dossier = replace(dossier, items=tuple(i for i in dossier.items if i.decision == only))
     if words["slides"] and words["html"]:

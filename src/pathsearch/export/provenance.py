@@ -84,8 +84,10 @@ def question_facts(
 
 def round_facts(review: Review, rounds: Sequence[Round]) -> dict[str, str]:
     """What came of some rounds of a review; completeness is that of the first of them."""
-    said = review.current().values()
-    counts = {d: sum(v.decision == d for v in said) for d in ("accept", "reject", "unsure")}
+    counts = [len(review.keys(decision)) for decision in ("accept", "reject", "unsure")]
+    controls = {key for key, shown in review.shown().items() if shown.control}
+    judged = len(controls & set(review.current()))
+    mixed_in = f", and {_counted(judged, 'random control')}" if judged else ""
     first = rounds[0]
     told = "; ".join(
         f"{_ROUND[r.kind]} on {r.at[:10]}, {_counted(len(r.matches), 'match')} of {r.searched:,} "
@@ -96,8 +98,8 @@ def round_facts(review: Review, rounds: Sequence[Round]) -> dict[str, str]:
         "Searched": f"{first.searched:,} patches",
         "Recall": str(first.recall),
         "Rounds": told,
-        "Verdicts": f"{counts['accept']} accepted, {counts['reject']} rejected, "
-        f"{counts['unsure']} unsure, by {_counted(len(review.reviewers), 'reviewer')}",
+        "Verdicts": f"{counts[0]} accepted, {counts[1]} rejected, {counts[2]} unsure{mixed_in}, "
+        f"by {_counted(len(review.reviewers), 'reviewer')}",
     }
 
 

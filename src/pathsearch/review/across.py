@@ -126,12 +126,24 @@ def _chosen(searcher: Searcher, query: Query, review: Review | None) -> tuple[fl
     )
 
 
-def told_figures(review: Review) -> tuple[tuple[str, str], ...]:
-    """What the verdicts of a review say, as names and values for a page or a terminal."""
+def told_figures(review: Review, reviewer: str | None = None) -> tuple[tuple[str, str], ...]:
+    """What the verdicts of a review say, as names and values for a page or a terminal.
+
+    Parameters
+    ----------
+    review : Review
+    reviewer : str, optional
+        Whose verdicts. Without, the latest of all count; where there are several reviewers,
+        each one's precision follows, and how far every two of them agree.
+    """
     lines: list[tuple[str, str]] = []
+    people = () if reviewer is not None else review.reviewers
     for one in review.rounds:
-        lines += _round_lines(review, one)
-    people = review.reviewers
+        lines += _round_lines(review, one, reviewer)
+        for who in people if len(people) > 1 else ():
+            own = precision(review, one, reviewer=who)
+            if own.judged.n:
+                lines.append((f"Round {one.number}, all matches, as {who} judged", _told(own)))
     for number, first in enumerate(people):
         for second in people[number + 1 :]:
             try:
@@ -151,15 +163,15 @@ def told_figures(review: Review) -> tuple[tuple[str, str], ...]:
     return tuple(lines)
 
 
-def _round_lines(review: Review, one: Round) -> list[tuple[str, str]]:
-    whole = precision(review, one)
+def _round_lines(review: Review, one: Round, reviewer: str | None) -> list[tuple[str, str]]:
+    whole = precision(review, one, reviewer=reviewer)
     if not whole.judged.n:
         return []
     where = f"Round {one.number}"
     depths = [k for k in DEPTHS if k < whole.k]
     lines = []
     for k in depths:
-        found = precision(review, one, k)
+        found = precision(review, one, k, reviewer)
         if found.judged.n:
             lines.append((f"{where}, precision at {k}", _told(found)))
     lines.append((f"{where}, all matches ({whole.k})", _told(whole)))

@@ -166,27 +166,43 @@ def read_summaries(files: Files) -> list[Summary]:
     )
     for row in gathered(files, sql):
         rounds[row[1]].append(row)
+    controls: dict[str, set[PatchKey]] = defaultdict(set)
+    for _, review, *place in gathered(files, _CONTROLS):
+        controls[review].add(PatchKey(*place))
     found = [
-        _summary(review, rows, rounds[review], verdicts[review]) for review, rows in heads.items()
+        _summary(rows, rounds[review], verdicts[review], controls[review])
+        for review, rows in heads.items()
     ]
     return sorted(found, key=lambda summary: (summary.changed, summary.review), reverse=True)
 
 
+#: Patches that a review showed as random controls and never as matches.
+_CONTROLS = """
+SELECT DISTINCT r.review, m.slide_id, m.spec, m.x, m.y
+FROM matches m JOIN rounds r ON r.round = m.round
+WHERE m.control = 1 AND NOT EXISTS (
+    SELECT 1 FROM matches o JOIN rounds p ON p.round = o.round
+    WHERE o.slide_id = m.slide_id AND o.control = 0 AND p.review = r.review
+    AND o.spec = m.spec AND o.x = m.x AND o.y = m.y
+)
+"""
+
+
 def _summary(
-    review: str,
     heads: list[tuple[Any, ...]],
     rounds: list[tuple[Any, ...]],
     verdict_rows: list[tuple[Any, ...]],
+    controls: set[PatchKey],
 ) -> Summary:
     heads.sort(key=lambda row: row[2])
     verdicts = [v for v in _verdicts(verdict_rows) if not v.undone]
-    current = {v.key: v.decision for v in verdicts}
+    current = {v.key: v.decision for v in verdicts if v.key not in controls}
     counts = [sum(d == which for d in current.values()) for which in ("accept", "reject", "unsure")]
     times = [row[2] for row in (*heads, *rounds)] + [row[8] for row in verdict_rows]
     people = [identity(row[3], row[0]) for row in (*heads, *rounds)]
     people += [v.reviewer for v in verdicts]
     return Summary(
-        review=review,
+        review=heads[0][1],
         title=heads[-1][4],
         created=heads[0][2],
         changed=max(times),

@@ -123,7 +123,7 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """One line about a review; counts are of what counts now, over all reviewers.
+    """One line about a review; counts are of what counts now, over all reviewers, of matches.
 
     `created` and `changed` are ISO 8601, UTC.
     """

@@ -158,6 +158,7 @@ def test_names_are_hidden_in_all_that_query_says(run, library, example, tmp_path
         (("review", "LIB", "judge", "--accept", "99"), 2, "has ranks 1 to"),
         (("review", "LIB", "judge", "--accept", "x"), 2, "1,2,5-9"),
         (("review", "LIB", "judge"), 2, "--accept"),
+        (("review", "LIB", "export", "--by", "Nobody", "--csv", "x.csv"), 2, "has no verdicts"),
         (("review", "LIB", "judge", "--accept", "1", "--reject", "1"), 2, "not two of them"),
         (
             ("review", "LIB", "judge", "--accept", "1", "--reject", "2", "--class", "x"),

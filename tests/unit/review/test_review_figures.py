@@ -9,6 +9,8 @@ import review_cases as cases
 
 from pathsearch.errors import ReviewError
 from pathsearch.metrics import wilson
+from pathsearch.review import Reviews
+from pathsearch.review.across import told_figures
 from pathsearch.review.figures import agreement, precision, threshold
 
 
@@ -71,6 +73,20 @@ def test_kappa_is_cohens(reviews, answer, library):
     assert found.table["accept", "reject"] == 5
     with pytest.raises(ReviewError, match="verdicts here are of Ada, Bo"):
         agreement(held, "Ada", "Cy")
+
+
+def test_each_reviewers_precision_is_told(reviews, answer, library):
+    keys = [m.key for m in answer.matches]
+    review = reviews.record(answer).review
+    reviews.judge(review, keys[:4], "accept")
+    with Reviews(library, reviewer="Bo") as other:
+        other.judge(review, keys[:4], "reject")
+    held = reviews.get(review)
+    told = dict(told_figures(held))
+    assert told["Round 1, all matches (8)"].startswith("0 of 4")
+    assert told["Round 1, all matches, as Ada judged"].startswith("4 of 4")
+    assert told["Round 1, all matches, as Bo judged"].startswith("0 of 4")
+    assert dict(told_figures(held, "Ada"))["Round 1, all matches (8)"].startswith("4 of 4")
 
 
 def test_full_agreement_by_chance_alone_has_no_kappa(reviews, answer, library):

@@ -128,6 +128,18 @@ def test_the_list_counts_what_counts_and_ids_may_be_short(reviews, answer):
         reviews.judge(first, answer.matches[0].key, "maybe")
 
 
+def test_random_controls_are_no_verdicts_on_matches(reviews, answer, searcher):
+    controls = searcher.random_matches(answer.query, 4, seed=1)
+    keys = {m.key for m in answer.matches}
+    controls = [m for m in controls if m.key not in keys]
+    review = reviews.record(answer, controls=controls).review
+    reviews.judge(review, [m.key for m in controls], "reject", blinded=True)
+    reviews.judge(review, answer.matches[0].key, "accept")
+    (summary,) = reviews.list()
+    assert controls
+    assert (summary.accepted, summary.rejected) == (1, 0)
+
+
 @pytest.mark.parametrize("homes", [(None, None), ("one", "two")], ids=["one-file", "two-files"])
 def test_two_processes_write_verdicts_at_once(reviews, library, answer, homes, tmp_path):
     review = reviews.record(answer).review
