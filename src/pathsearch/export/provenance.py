@@ -90,8 +90,8 @@ def round_facts(review: Review, rounds: Sequence[Round]) -> dict[str, str]:
     mixed_in = f", and {_counted(judged, 'random control')}" if judged else ""
     first = rounds[0]
     told = "; ".join(
-        f"{_ROUND[r.kind]} on {r.at[:10]}, {_counted(len(r.matches), 'match')} of {r.searched:,} "
-        "patches"
+        f"{_ROUND[r.kind]} on {r.at[:10]}, "
+        f"{_counted(sum(not s.control for s in r.matches), 'match')} of {r.searched:,} patches"
         for r in rounds
     )
     return {

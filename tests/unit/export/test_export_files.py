@@ -262,11 +262,17 @@ def test_both_reviewers_are_hidden_where_their_agreement_is_told(library, answer
 
 def test_completeness_is_that_of_the_question_not_of_a_later_round(library, answer, searcher):
     with Reviews(library, reviewer="Ada") as reviews:
-        review = reviews.record(answer).review
+        controls = searcher.random_matches(answer.query, 3, seed=2)
+        controls = [m for m in controls if m.key not in {n.key for n in answer.matches}]
+        review = reviews.record(answer, controls=controls).review
+        reviews.judge(review, [m.key for m in controls], "reject")
         some = searcher.search(answer.query, within={"b.tiff"})
         reviews.record(some, review=review, kind="new")
         found = of_review(library, reviews.get(review))
     assert some.searched < answer.searched
+    asked = f"12 matches of {answer.searched:,} patches"
+    assert asked in found.facts["Rounds"]
+    assert found.facts["Verdicts"].startswith("0 accepted, 0 rejected, 0 unsure, and ")
     assert found.facts["Searched"] == f"{answer.searched:,} patches"
     assert f"of {some.searched:,} patches" in found.facts["Rounds"]
     assert "asked of slides that had come in" in found.facts["Rounds"]
