@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import hashlib
+import logging
 import os
 import random
 import shutil
@@ -21,6 +22,7 @@ import signal
 import sys
 import tempfile
 import time
+import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -86,6 +88,8 @@ def killed(run: Callable[[Path, Path], None], target: Path, slides: Path, after:
         try:
             run(target, slides)
             status = 0
+        except BaseException:  # noqa: BLE001  the parent only learns the status
+            traceback.print_exc()
         finally:
             os._exit(status)  # no clean-up of what belongs to the parent
     deadline = time.monotonic() + after
@@ -171,6 +175,7 @@ def main() -> int:
         print("Needs a system that can fork.")
         return 0
     wrong = 0
+    logging.getLogger("pathsearch").setLevel(logging.ERROR)  # that locks are taken over
     with tempfile.TemporaryDirectory(prefix="pathsearch-bench-") as name:
         work = Path(name)
         (work / "slides").mkdir()
