@@ -63,7 +63,14 @@ class Stage:
     def settle(self, seconds: float = 1.5) -> None:
         """Let tiles and thumbnails arrive."""
         end = time.monotonic() + seconds
-        self.until(lambda: time.monotonic() > end and not self.session.running)
+        source = self.finder.source
+        self.until(
+            lambda: (
+                time.monotonic() > end
+                and not self.session.running
+                and (source is None or not source.loader.pending)
+            )
+        )
 
     def open_library(self) -> None:
         """Open the library."""

@@ -18,7 +18,12 @@ if TYPE_CHECKING:
     from pathsearch.search.maps import SimilarityMap
 
 MATCHES, MAP = "pathsearch_matches", "pathsearch_map"
-_CHOSEN = "#00e5ff"
+#: Keys of such a layer's metadata: what it was drawn from; which outline stands out, with its
+#: colour before.
+_DRAWN, _OUTSTANDING = "pathsearch_drawn", "pathsearch_outstanding"
+#: RGBA of the chosen match; widths in sides of a patch.
+_CHOSEN = (0.0, 0.9, 1.0, 1.0)
+_THIN, _THICK = 0.03, 0.045
 _OPACITY = 0.55
 #: Where the scores' colours begin: the dark end of the scale cannot be seen on stained nuclei.
 _LEAST_SHADE = 0.45
@@ -45,54 +50,73 @@ def show_matches(
     image = session.layer_of(slide)
     layer = _of(session, MATCHES, slide)
     here = [match for match in matches if match.key.slide_id == slide]
-    if image is None or not here:
-        if layer is not None:
-            session.viewer.layers.remove(layer)
-        return None
-    here.sort(key=lambda match: match.key == chosen)  # drawn last, so that it is whole
-    centres, sizes, borders, widths = _drawn(here, matches, chosen)
+    if layer is not None and here and layer.metadata[_DRAWN] == _drawn_as(here, matches):
+        _highlight(layer, here, chosen)  # much quicker than another layer
+        return layer
     if layer is not None:
         session.viewer.layers.remove(layer)
+    if image is None or not here:
+        return None
     active = session.viewer.layers.selection.active
     frame = session.frame(image)
+    boxes = [match.footprint for match in here]
+    centres = np.array([(b.x + b.width / 2, b.y + b.height / 2) for b in boxes])
     points = session.viewer.add_points(
         Frame.to_rows_columns(centres),
-        size=sizes,
+        size=np.array([float(max(b.width, b.height)) for b in boxes]),
         symbol="square",
         face_color="#00000000",
-        border_color=borders,
-        border_width=widths,
+        border_color=_shades(here, matches),
+        border_width=_THIN,
         border_width_is_relative=True,
         name=f"Matches: {session.name_of(slide)}",
-        metadata={MATCHES: slide},
+        metadata={MATCHES: slide, _DRAWN: _drawn_as(here, matches), _OUTSTANDING: None},
         **frame.layer_arguments(),
     )
     points.editable = False
+    _highlight(points, here, chosen)
     session.attach(points, slide)
     # What the user was doing goes on: marking, or looking
     session.viewer.layers.selection.active = active if active in session.viewer.layers else image
     return points
 
 
-def _drawn(
-    here: Sequence[Match], everything: Sequence[Match], chosen: PatchKey | None
-) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64], list[str], npt.NDArray[np.float64]]:
+def _drawn_as(here: Sequence[Match], everything: Sequence[Match]) -> tuple[object, ...]:
+    """What the outlines depend on: the matches, and the span of the colours."""
+    return (tuple((m.key, m.score) for m in here), *_span(everything))
+
+
+def _span(everything: Sequence[Match]) -> tuple[float, float]:
+    scores = [match.score for match in everything]
+    return min(scores), max(scores)
+
+
+def _shades(here: Sequence[Match], everything: Sequence[Match]) -> list[str]:
+    """A colour a match, by its score among all."""
     from pathsearch.export.heat_map import colours
 
+    low, high = _span(everything)
     scores = np.array([match.score for match in here], np.float32)
-    spread = [match.score for match in everything]
-    low, high = min(spread), max(spread)
     share = (scores - low) / max(high - low, 1e-6)
     shades = colours(_LEAST_SHADE + (1 - _LEAST_SHADE) * share)
-    borders = ["#{:02x}{:02x}{:02x}".format(*shade) for shade in shades.tolist()]
-    boxes = [match.footprint for match in here]
-    centres = np.array([(b.x + b.width / 2, b.y + b.height / 2) for b in boxes])
-    sizes = np.array([float(max(b.width, b.height)) for b in boxes])
-    widths = np.full(len(here), 0.03)
-    for number, match in enumerate(here):
-        if match.key == chosen:
-            borders[number], widths[number] = _CHOSEN, 0.045
-    return centres, sizes, borders, widths
+    return ["#{:02x}{:02x}{:02x}".format(*shade) for shade in shades.tolist()]
+
+
+def _highlight(layer: Points, here: Sequence[Match], chosen: PatchKey | None) -> None:
+    """Let one outline stand out, and the one before no longer."""
+    keys = [match.key for match in here]
+    now = keys.index(chosen) if chosen in keys else None
+    before = layer.metadata[_OUTSTANDING]
+    if now == (before[0] if before is not None else None):
+        return
+    colours, widths = np.array(layer.border_color), np.array(layer.border_width)
+    if before is not None:
+        colours[before[0]], widths[before[0]] = before[1], _THIN
+    layer.metadata[_OUTSTANDING] = None if now is None else (now, colours[now].copy())
+    if now is not None:
+        colours[now], widths[now] = _CHOSEN, _THICK
+    layer.border_width = widths
+    layer.border_color = colours
 
 
 def remove_matches(session: Session) -> None:

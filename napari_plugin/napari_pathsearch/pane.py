@@ -168,6 +168,7 @@ class SlidePane(QWidget):
             shot = pictures.view(name, box, longest)
             return shot.pixels, shot.stand_in
 
+        self._source.loader.begin()
         loaded = self._source.loader.get(key, job)
         if loaded is not None:
             self._take(loaded)

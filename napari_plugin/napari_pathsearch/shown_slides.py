@@ -159,7 +159,8 @@ class ShownSlides(QObject):
         """Make one slide visible, with what lies on it, and hide the others."""
         for layer in self._viewer.layers:
             owner = layer.metadata.get(TAG)
-            if owner is not None:
+            # napari slices a layer anew even where this changes nothing
+            if owner is not None and layer.visible != (owner == name):
                 layer.visible = owner == name
         layer = self.by_name[name].layer
         selection = self._viewer.layers.selection
@@ -169,7 +170,9 @@ class ShownSlides(QObject):
 
     def follow(self, layer: Layer) -> None:
         """Show or hide an attached layer as its slide is."""
-        layer.visible = layer.metadata.get(TAG) == self.active
+        shown = layer.metadata.get(TAG) == self.active
+        if layer.visible != shown:
+            layer.visible = shown
 
     def rename(self) -> None:
         """Call the layers as the names are shown or hidden."""

@@ -167,6 +167,21 @@ def test_what_is_in_view_is_asked_with_by_keys_alone(asking, session, qtbot, unt
     assert (x + width / 2, y + height / 2) == pytest.approx(
         (box.x + box.width / 2, box.y + box.height / 2), abs=2
     )
+    # Its outline stands out, and only its
+    here = [m for m in matches if m.key.slide_id == "a.tiff"]
+    (outlines,) = [x for x in session.viewer.layers if match_layers.MATCHES in x.metadata]
+    for chosen in (other, here[-1], here[1]):
+        dock.go_to(chosen)
+        assert [x for x in session.viewer.layers if match_layers.MATCHES in x.metadata] == [
+            outlines
+        ]
+        thick = [n for n, width in enumerate(outlines.border_width) if width > 0.04]
+        assert thick == [here.index(chosen)]
+        centre = session.frame(outlines).from_rows_columns(outlines.data[thick])[0]
+        box = chosen.footprint
+        assert tuple(centre) == (box.x + box.width / 2, box.y + box.height / 2)
+        bright = np.isclose(outlines.border_color, (0, 0.9, 1, 1), atol=0.01).all(axis=1)
+        assert bright.sum() == 1
     camera.zoom = 0.01  # nothing to be seen: then it comes closer
     dock.go_to(other)
     assert camera.zoom > 0.3

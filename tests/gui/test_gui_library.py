@@ -266,3 +266,32 @@ def test_the_demo_library_opens_where_it_was_made(panel, session, library, until
     open_demo(panel, tmp_path)
     until(lambda: session.library is not None)
     assert session.library.path == tmp_path / "demo.pathsearch"
+
+
+def test_the_command_opens_a_library_at_a_slide(library, qapp, until, monkeypatch):
+    import warnings
+
+    from qtpy.QtWidgets import QDockWidget
+
+    from napari_pathsearch.panel import Panel
+    from napari_pathsearch.session import session_of
+    from pathsearch.cli import main
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        import napari
+
+        monkeypatch.setattr(napari, "run", lambda: None)
+        with pytest.raises(SystemExit) as ended:
+            main(["view", str(library), "--slide", "b.tiff"])
+    assert ended.value.code == 0
+    viewer = napari.current_viewer()
+    session = session_of(viewer)
+    until(lambda: session.active == "b.tiff")
+    (window,) = {w.window() for w in qapp.allWidgets() if isinstance(w, Panel) and w.isVisible()}
+    controls = window.findChildren(QDockWidget, "layer controls")
+    assert [dock.isVisible() for dock in controls] == [False]
+    session.close()
+    viewer.close()
+    for _ in range(3):
+        qapp.processEvents()

@@ -246,7 +246,9 @@ class MatchesDock(QWidget):
 
     def go_to(self, match: Match) -> None:
         """Show a match in its slide, outlined, and beside the question where that is open."""
-        self._chosen = match.key
+        before, self._chosen = self._chosen, match.key
+        if before is not None and before.slide_id != match.key.slide_id:
+            self._outline(before.slide_id)  # it stands out no longer
         box = match.footprint
         self._session.go_to(
             match.key.slide_id,

@@ -1,4 +1,4 @@
-"""Pictures for the gallery: loaded on threads, what was asked for last comes first, kept."""
+"""Pictures for the gallery: loaded on threads, the view that was painted last first; kept."""
 
 from __future__ import annotations
 
@@ -49,11 +49,18 @@ class PictureLoader(QObject):
         super().__init__(parent)
         self._kept: OrderedDict[Hashable, Loaded] = OrderedDict()
         self._bytes = 0
-        self._waiting: deque[tuple[Hashable, Job]] = deque()
+        #: A deque for each painting; the last painting's first request is served first
+        self._waiting: list[deque[tuple[Hashable, Job]]] = []
         self._under_way: set[Hashable] = set()
         self._change = threading.Condition()
         self._stopped = threading.Event()
         self._threads: list[threading.Thread] = []
+
+    def begin(self) -> None:
+        """A view is about to be painted: what it asks for comes before what others wait for."""
+        with self._change:
+            if not self._waiting or self._waiting[-1]:
+                self._waiting.append(deque())
 
     def get(self, key: Hashable, job: Job) -> Loaded | None:
         """What is kept under a key; None where it is being loaded.
@@ -71,9 +78,10 @@ class PictureLoader(QObject):
             if self._stopped.is_set() or key in self._under_way:
                 return None
             self._under_way.add(key)
-            self._waiting.append((key, job))
-            while len(self._waiting) > _WAITING:
-                self._under_way.discard(self._waiting.popleft()[0])
+            if not self._waiting:
+                self._waiting.append(deque())
+            self._waiting[-1].append((key, job))
+            self._forget_old()
             self._start_threads()
             self._change.notify()
         return None
@@ -83,8 +91,8 @@ class PictureLoader(QObject):
         with self._change:
             self._kept.clear()
             self._bytes = 0
-            for key, _ in self._waiting:
-                self._under_way.discard(key)
+            for painting in self._waiting:
+                self._under_way.difference_update(key for key, _ in painting)
             self._waiting.clear()
 
     def close(self) -> None:
@@ -119,11 +127,13 @@ class PictureLoader(QObject):
     def _work(self) -> None:
         while True:
             with self._change:
-                while not self._waiting and not self._stopped.is_set():
+                following = self._next()
+                while following is None and not self._stopped.is_set():
                     self._change.wait()
-                if self._stopped.is_set():
+                    following = self._next()
+                if self._stopped.is_set() or following is None:
                     return
-                key, job = self._waiting.pop()
+                key, job = following
             loaded = _load(job)
             with self._change:
                 self._under_way.discard(key)
@@ -131,6 +141,21 @@ class PictureLoader(QObject):
                     return
                 self._keep(key, loaded)
             self.ready.emit(key)
+
+    def _next(self) -> tuple[Hashable, Job] | None:
+        while self._waiting:
+            if self._waiting[-1]:
+                return self._waiting[-1].popleft()
+            self._waiting.pop()
+        return None
+
+    def _forget_old(self) -> None:
+        """Drop what was asked for longest ago: it has been scrolled away."""
+        while sum(map(len, self._waiting)) > _WAITING:
+            if self._waiting[0]:
+                self._under_way.discard(self._waiting[0].pop()[0])
+            else:
+                self._waiting.pop(0)
 
     def _keep(self, key: Hashable, loaded: Loaded) -> None:
         self._kept[key] = loaded

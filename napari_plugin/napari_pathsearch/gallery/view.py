@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from qtpy.QtCore import QEvent, QModelIndex, QPoint, Qt, Signal
-from qtpy.QtGui import QHelpEvent, QKeyEvent, QResizeEvent
+from qtpy.QtGui import QHelpEvent, QKeyEvent, QPaintEvent, QResizeEvent
 from qtpy.QtWidgets import QListView, QToolTip, QWidget
 
 from napari_pathsearch.gallery.arrange import Order
@@ -182,6 +182,12 @@ class GalleryView(QListView):
 
     def keyboardSearch(self, search: str) -> None:  # noqa: N802
         """Letters are commands here, not a search."""
+
+    def paintEvent(self, event: QPaintEvent) -> None:  # noqa: N802
+        """What is in view now is loaded before what was in view."""
+        if self._source is not None:
+            self._source.loader.begin()
+        super().paintEvent(event)
 
     def resizeEvent(self, event: QResizeEvent) -> None:  # noqa: N802
         """Headings are as wide as the view."""
