@@ -288,8 +288,8 @@ def test_the_command_opens_a_library_at_a_slide(library, qapp, until, monkeypatc
     viewer = napari.current_viewer()
     session = session_of(viewer)
     until(lambda: session.active == "b.tiff")
-    (window,) = {w.window() for w in qapp.allWidgets() if isinstance(w, Panel) and w.isVisible()}
-    controls = window.findChildren(QDockWidget, "layer controls")
+    (panel,) = [w for w in qapp.allWidgets() if isinstance(w, Panel) and w.session is session]
+    controls = panel.window().findChildren(QDockWidget, "layer controls")
     assert [dock.isVisible() for dock in controls] == [False]
     session.close()
     viewer.close()

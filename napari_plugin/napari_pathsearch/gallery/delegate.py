@@ -218,10 +218,11 @@ class MatchDelegate(QStyledItemDelegate):
         metrics = QFontMetrics(option.font)
         painter.setFont(option.font)
         y = picture.bottom() + 1 + _PAD
+        name = 1 if self.words.earlier is None else 2  # the line with the slide's name
         for number, line in enumerate(self.words.lines(match)):
-            painter.setPen(self.shades.text if number < 2 else self.shades.faint)
+            painter.setPen(self.shades.text if number <= name else self.shades.faint)
             box = QRect(picture.left(), y, picture.width(), metrics.height())
-            mode = Qt.TextElideMode.ElideMiddle if number == 1 else Qt.TextElideMode.ElideRight
+            mode = Qt.TextElideMode.ElideMiddle if number == name else Qt.TextElideMode.ElideRight
             shown = metrics.elidedText(line, mode, box.width())
             painter.drawText(box, int(Qt.AlignmentFlag.AlignVCenter), shown)
             y += metrics.height()
