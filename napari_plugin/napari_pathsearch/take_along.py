@@ -80,20 +80,24 @@ def _write(finder: Finder, keys: Collection[PatchKey] | None, ending: str, targe
         return
 
     def work(_: object) -> int:
+        from pathsearch.review import Reviews
+
         review = book.stored()
         dossier = dossier_of(library, review, keys, hidden=hidden)
         _written(library, dossier, ending, target)
+        with Reviews(library) as reviews:
+            reviews.log_export(
+                ending,
+                target,
+                review=review.review,
+                items=len(dossier.items),
+                pseudonymised=hidden,
+            )
         return len(dossier.items)
 
     def done(count: int) -> None:
         masked = " Names are replaced by pseudonyms." if hidden else ""
         finder.session.say(f"Wrote {count} matches to {target}.{masked}")
-        review = book.review
-        book.ask_store(
-            lambda store: store.log_export(
-                ending, target, review=review, items=count, pseudonymised=hidden
-            )
-        )
 
     finder.session.say(f"Writing {target.name} …")
     finder.session.run(work, done=done)

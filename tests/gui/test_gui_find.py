@@ -62,6 +62,14 @@ def said(session, word):
     return sum(message.line.startswith(word) for message in session.heard)
 
 
+def exports_of(session):
+    """What the library's log says has left, oldest first."""
+    from pathsearch.review import Reviews
+
+    with Reviews(session.library) as reviews:
+        return sorted(reviews.exports(), key=lambda export: export.at)[-3:]
+
+
 def search(find, until):
     shown = []
     find.finder.round_shown.connect(shown.append)
@@ -255,7 +263,8 @@ def test_search_click_judge_refine_export_and_find_the_review_again(
     assert len(drawn) == 2
     assert not [f for f in files if "a.tiff" in f.name or "a.tiff" in f.read_text()]
     dock.export("session html", str(tmp_path / "page.html"))
-    until(lambda: said(session, "Wrote") == 3)
+    until(lambda: said(session, "Wrote") == 3, 120_000)
+    assert [e.what for e in exports_of(session)] == ["csv", "geojson", "html"]
     assert "typical" in (tmp_path / "page.html").read_text()
     dock.copy_coordinates()
     assert QApplication.clipboard().text().splitlines()[0].startswith(keys[0].slide_id + "#")

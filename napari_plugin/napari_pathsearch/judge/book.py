@@ -297,8 +297,8 @@ class VerdictBook(QObject):
         store.undo(self._review, key)
 
     def _write(self, job: Callable[[Any], object]) -> None:
-        if self._open_store is None:
-            return
+        if self._open_store is None or self._scribe.closed:
+            return  # nothing is kept, or the library was closed meanwhile
         open_store = self._open_store
 
         def write() -> None:
