@@ -185,7 +185,7 @@ class ConvEncoder:
             part = features[start : start + BATCH]
             full = np.zeros((BATCH, features.shape[1]), dtype=np.float32)
             full[: len(part)] = part
-            out[start : start + len(part)] = self._post.apply(full)[: len(part)]
+            out[start : start + len(part)] = self._post.apply(full, _product)[: len(part)]
         return out
 
     def _forward(self, part: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
@@ -251,6 +251,16 @@ class ConvEncoder:
             return True
         _log.warning("OpenVINO is not used: its vectors differ from torch's (%.4f).", cosine)
         return False
+
+
+def _product(
+    left: npt.NDArray[np.float32], right: npt.NDArray[np.float32]
+) -> npt.NDArray[np.float32]:
+    """In torch: numpy's BLAS has threads of its own, which then wait beside torch's."""
+    import torch
+
+    with torch.inference_mode():
+        return (torch.from_numpy(left) @ torch.from_numpy(right)).numpy()
 
 
 def _checked(pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:

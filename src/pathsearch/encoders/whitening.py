@@ -14,6 +14,7 @@ unlabelled patches:
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,6 +22,9 @@ import numpy as np
 import numpy.typing as npt
 
 __all__ = ["Whitening", "fit_invariant_whitening", "fit_whitening"]
+
+#: Multiplies two float32 matrices.
+Product = Callable[[npt.NDArray[np.float32], npt.NDArray[np.float32]], npt.NDArray[np.float32]]
 
 #: Least standard deviation of a feature: below it, it is constant and carries nothing.
 _FLAT = 1e-6
@@ -41,12 +45,16 @@ class Whitening:
     scale: npt.NDArray[np.float32]
     projection: npt.NDArray[np.float32]
 
-    def apply(self, features: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    def apply(
+        self, features: npt.NDArray[np.float32], product: Product = np.matmul
+    ) -> npt.NDArray[np.float32]:
         """Vectors of features.
 
         Parameters
         ----------
         features : float32 array, shape (n, features)
+        product : callable
+            What multiplies two matrices.
 
         Returns
         -------
@@ -54,7 +62,7 @@ class Whitening:
             A patch that maps to exactly nothing keeps the zero vector's first axis, so
             that no vector is ever NaN.
         """
-        out = ((features - self.mean) / self.scale) @ self.projection
+        out = product((features - self.mean) / self.scale, self.projection)
         length = np.linalg.norm(out, axis=1, keepdims=True)
         unit = out / np.maximum(length, 1e-12)
         lost = length[:, 0] <= 1e-12
