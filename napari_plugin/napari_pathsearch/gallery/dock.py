@@ -49,6 +49,7 @@ class MatchesDock(QWidget):
         self.bar = GalleryBar(self)
         self.map_bar = MapBar(finder, self)
         self.summary, self.quiet, self.tally = QLabel(_EMPTY), QLabel(""), QLabel("")
+        self.going = QLabel("")
         self.view = GalleryView(Shades.of_viewer(self._session.viewer), self)
         self.slides = SlidesPage(self._finder, self)
         self.pages = QStackedWidget(self)
@@ -66,7 +67,7 @@ class MatchesDock(QWidget):
     # ------------------------------------------------------------------ set up
 
     def _lay_out(self) -> None:
-        for label in (self.summary, self.quiet, self.tally):
+        for label in (self.summary, self.quiet, self.tally, self.going):
             label.setTextFormat(Qt.TextFormat.PlainText)
             label.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
             label.setVisible(bool(label.text()))
@@ -86,6 +87,7 @@ class MatchesDock(QWidget):
         whole.addWidget(self.bar)
         whole.addLayout(said)
         whole.addWidget(self.quiet)
+        whole.addWidget(self.going)
         whole.addWidget(self.pages, 1)
         self.setMinimumHeight(240)
 
@@ -149,6 +151,8 @@ class MatchesDock(QWidget):
         self.bar.holding.setChecked(False)
         self._enable(shown=False)
         self._say(Said(_EMPTY))
+        self.going.clear()
+        self.going.hide()
         match_layers.remove_matches(self._session)
         match_layers.remove_maps(self._session)
 
@@ -317,6 +321,8 @@ class MatchesDock(QWidget):
         self.view.cards.set_verdicts(book.decisions(), book.notes())
         yes, no = len(book.keys("accept")), len(book.keys("reject"))
         self.bar.refine.setText(f"Refine ({yes} ✓ {no} ✗)" if yes or no else "Refine")
+        self.going.setText(book.going())
+        self.going.setVisible(bool(self.going.text()))
 
     def open_review_mode(self, *, blinded: bool = False) -> ReviewMode | None:
         """One match after the other, big."""

@@ -222,6 +222,21 @@ class VerdictBook(QObject):
             if opinion.decision == decision and key not in controls
         )
 
+    def going(self) -> str:
+        """How judging goes, in one line; empty where nothing was judged."""
+        from pathsearch.review import running
+
+        cases = {m.key: m.case_id or m.key.slide_id for seen in self.rounds for m in seen.found}
+        return str(
+            running(
+                [
+                    (opinion.decision, cases[key])
+                    for key, opinion in self.opinions.items()
+                    if key in cases
+                ]
+            )
+        )
+
     def decisions(self) -> dict[PatchKey, str]:
         """Each judged patch's verdict."""
         return {key: opinion.decision for key, opinion in self.opinions.items()}
@@ -282,6 +297,7 @@ class VerdictBook(QObject):
     def _set(self, keys: Sequence[PatchKey], opinion: Opinion) -> None:
         self._past.append(tuple((key, self.opinions.get(key)) for key in keys))
         for key in keys:
+            self.opinions.pop(key, None)  # judged anew is judged later: their order is kept
             self.opinions[key] = opinion
 
     def _join(self, steps: int) -> None:

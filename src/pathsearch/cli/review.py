@@ -172,7 +172,7 @@ def judge_matches(
     review: str, number: int | None, label: str, note: str, undo: bool, **words: Any
 ) -> int:
     """Accept, reject, or leave open matches of a round, by their ranks."""
-    from pathsearch.review import set_reviewer_name
+    from pathsearch.review import running_of, set_reviewer_name
 
     reviews = _reviews()
     if words["reviewer"] is not None:
@@ -200,6 +200,7 @@ def judge_matches(
         count += len(reviews.judge(found.review, keys, decision, label=label, note=note))
     word = "verdict" if count == 1 else "verdicts"
     say(f"{count} {word} kept in review {found.review[:8]}, round {last.number}.")
+    say(f"{running_of(reviews.get(found.review))}.")
     if not reviews.reviewer:
         say(f"Signed {reviews.identity}: --reviewer NAME says who you are, once for all.")
     return 0

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from pathsearch.review.repeat import Found, Replay, find_new, new_slide_count, replay
     from pathsearch.review.reviewer import reviewer_name, set_reviewer_name
     from pathsearch.review.reviews import Reviews
+    from pathsearch.review.stopping import Running, running, running_of
 
 _HOMES = {
     "Agreement": "figures",
@@ -43,6 +44,7 @@ _HOMES = {
     "Review": "records",
     "Reviews": "reviews",
     "Round": "records",
+    "Running": "stopping",
     "Shown": "records",
     "Summary": "records",
     "Verdict": "records",
@@ -52,6 +54,8 @@ _HOMES = {
     "precision": "figures",
     "replay": "repeat",
     "reviewer_name": "reviewer",
+    "running": "stopping",
+    "running_of": "stopping",
     "set_reviewer_name": "reviewer",
 }
 
@@ -69,6 +73,7 @@ __all__ = [
     "Review",
     "Reviews",
     "Round",
+    "Running",
     "Shown",
     "Summary",
     "Verdict",
@@ -78,6 +83,8 @@ __all__ = [
     "precision",
     "replay",
     "reviewer_name",
+    "running",
+    "running_of",
     "set_reviewer_name",
 ]
 

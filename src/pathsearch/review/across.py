@@ -11,6 +11,7 @@ from pathsearch.errors import ReviewError
 from pathsearch.nouns import Query
 from pathsearch.review.figures import DEPTHS, Precision, Rate, agreement, precision, threshold
 from pathsearch.review.records import Review, Round
+from pathsearch.review.stopping import running_of
 from pathsearch.search.slide_shares import SlideShare
 
 if TYPE_CHECKING:
@@ -160,6 +161,9 @@ def told_figures(review: Review, reviewer: str | None = None) -> tuple[tuple[str
                     f"{found.same} of {found.n} verdicts the same, {kappa}",
                 )
             )
+    going = str(running_of(review, reviewer))
+    if going:
+        lines.append(("How it goes", going))
     return tuple(lines)
 
 
