@@ -89,7 +89,7 @@ def test_reviews_are_carried_and_no_slide_is_taken_for_a_new_one(run, old, tmp_p
     with Library.open(old) as library, Reviews(library, reviewer="Ada") as reviews:
         assert [s.slide_id for s in carried(library).sources] == ["a.tiff"]
         spec = next(iter(library.specs))
-        query = Query(like=(Point("a.tiff", 700, 700),), k=3, spec=spec)
+        query = Query(like=(Point("a.tiff", 700, 700),), k=3, spec=spec, guard=0)
         first = reviews.record(Searcher(library, ENCODERS["plain"]).search(query), title="tumour")
         reviews.judge(first.review, first.matches[0].match.key, "accept")
         before = reviews.get(first.review)

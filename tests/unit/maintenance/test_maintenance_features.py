@@ -98,7 +98,7 @@ def test_trident_features_are_searched_where_they_lie(slides, vectors, tmp_path)
         assert np.array_equal(held.coords, grid())
         back = held.vectors.astype(np.float32) * held.scales[:, None]
         assert np.allclose(back, vectors["a.tiff"], rtol=2**-11, atol=2**-24 * 11)
-        asked = Query(like=(Point("a.tiff", 3 * LEVEL0 + 256, LEVEL0 + 256),), k=5)
+        asked = Query(like=(Point("a.tiff", 3 * LEVEL0 + 256, LEVEL0 + 256),), k=5, guard=0)
         answer = Searcher(library).search(asked)
         assert "no encoder" in answer.notes[0]
         unit = vectors["a.tiff"] / np.linalg.norm(vectors["a.tiff"], axis=1, keepdims=True)
