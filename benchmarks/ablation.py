@@ -49,8 +49,8 @@ TRAININGS: dict[str, tuple[AugmentSettings, dict[str, Any], float]] = {
     ),
     "teacher": (AugmentSettings(), {}, 0.0),
     "invariant": (AugmentSettings(), {}, 0.3),
-    "no decoder": (AugmentSettings(), {"reconstruction": 0.0}, 0.3),
-    "only teacher": (AugmentSettings(), {"reconstruction": 0.0, "invariance": 0.0}, 0.3),
+    "no-decoder": (AugmentSettings(), {"reconstruction": 0.0}, 0.3),
+    "only-teacher": (AugmentSettings(), {"reconstruction": 0.0, "invariance": 0.0}, 0.3),
 }
 #: The rows: what they say, which training, and whether only the last stage's means are read.
 ROWS: tuple[tuple[str, str, bool], ...] = (
@@ -62,8 +62,8 @@ ROWS: tuple[tuple[str, str, bool], ...] = (
     (".. and self-distillation instead of it", "dino", False),
     (".. contrastive, and a teacher", "teacher", False),
     (".. and projection that ignores stain (ships)", "invariant", False),
-    ("ships, without reconstruction", "no decoder", False),
-    ("teacher alone", "only teacher", False),
+    ("ships, without reconstruction", "no-decoder", False),
+    ("teacher alone", "only-teacher", False),
 )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from pathlib import Path
 
 import pytest
 from qtpy.QtCore import QMimeData, QPointF, Qt, QUrl
@@ -159,6 +160,10 @@ def test_a_library_that_cannot_be_written_opens_and_reviews_are_kept_elsewhere(
 def test_a_new_library_is_made_paused_continued_and_searched_meanwhile(
     panel, session, slides_dir, tmp_path, until, qtbot
 ):
+    # Enough of them that indexing is still at work when the first are seen
+    slides_dir = Path(shutil.copytree(slides_dir, tmp_path / "many"))
+    for number in range(20):
+        shutil.copy(slides_dir / "a.tiff", slides_dir / f"z{number:02d}.tiff")
     dialog = panel.ask_new()
     assert not dialog.start.isEnabled()
     dialog.add_slides(slides_dir)
@@ -178,7 +183,7 @@ def test_a_new_library_is_made_paused_continued_and_searched_meanwhile(
     with qtbot.waitSignal(session.said, timeout=120_000):
         bar.button.click()
         until(lambda: not bar.running, 120_000)
-    until(lambda: len(session.slides) == 4)
+    until(lambda: len(session.slides) == 24)
     assert "1 could not be read" in session.heard[-1].line
     assert session.record("sub/c.tiff").case_id == "C-1002"
     assert session.searcher.library.segments()

@@ -74,7 +74,6 @@ def test_a_slide_opens_moves_and_sharpens_off_the_gui_thread(
             height, width = raw.shape[:2]
             return np.array_equal(raw, slide.read(left, top, width, height, slide.mpp))
 
-        reads.clear()
         viewer.scene.camera.center = (700, 700)
         until(sharp)
     gui = threading.main_thread()

@@ -297,7 +297,9 @@ class VerdictBook(QObject):
     def _set(self, keys: Sequence[PatchKey], opinion: Opinion) -> None:
         self._past.append(tuple((key, self.opinions.get(key)) for key in keys))
         for key in keys:
-            self.opinions.pop(key, None)  # judged anew is judged later: their order is kept
+            known = self.opinions.get(key)
+            if known is not None and known.decision != opinion.decision:
+                del self.opinions[key]  # decided anew is judged later; a note is not
             self.opinions[key] = opinion
 
     def _join(self, steps: int) -> None:

@@ -85,8 +85,8 @@ def running_of(review: Review, reviewer: str | None = None) -> Running:
         known = shown.get(verdict.key)
         if known is None or known.control:
             continue
-        # Judged anew is judged later
-        kept.pop(verdict.key, None)
+        if verdict.key in kept and kept[verdict.key][0] != verdict.decision:
+            del kept[verdict.key]  # decided anew is judged later; a note is not
         kept[verdict.key] = (verdict.decision, known.match.case_id or verdict.key.slide_id)
     return running(list(kept.values()))
 
