@@ -10,6 +10,8 @@ import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
+import numpy as np
+import numpy.typing as npt
 import torch  # noqa: TID253 - this file is reached lazily only
 from torch.nn import functional  # noqa: TID253
 
@@ -109,6 +111,12 @@ def cut(patches: torch.Tensor, crops: Sequence[Crops], view_px: int) -> torch.Te
         for crop in crops
     ]
     return torch.cat(views)
+
+
+def as_pixels(views: torch.Tensor) -> npt.NDArray[np.uint8]:
+    """Views 0..1, (n, 3, h, w), as uint8 pixels (n, h, w, 3), which is what encoders take."""
+    pixels = views.detach().clamp(0, 1).mul(255).round().to(torch.uint8)
+    return pixels.permute(0, 2, 3, 1).contiguous().cpu().numpy()
 
 
 def gentle(settings: TrainSettings) -> AugmentSettings:

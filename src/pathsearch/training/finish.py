@@ -69,7 +69,7 @@ def _distorted(
     """The same patches under another stain, turned by quarters and mirrored."""
     import torch
 
-    from pathsearch.training.augment import distort, gentle
+    from pathsearch.training.augment import as_pixels, distort, gentle
     from pathsearch.training.module import step_seed
 
     generator = torch.Generator()
@@ -81,5 +81,4 @@ def _distorted(
     ]
     views = torch.from_numpy(np.stack(turned)).permute(0, 3, 1, 2).float().div_(255)
     views = distort(views.contiguous(), gentle(settings), generator)
-    out = views.mul_(255).round_().to(torch.uint8).permute(0, 2, 3, 1)
-    return out.contiguous().numpy()
+    return as_pixels(views)

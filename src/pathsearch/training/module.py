@@ -15,7 +15,7 @@ from torch.nn import functional  # noqa: TID253
 
 from pathsearch.config import TrainSettings
 from pathsearch.encoders.conv_autoencoder import Backbone, ConvAutoencoder, feature_count, pooled
-from pathsearch.training.augment import Crops, cut, distort, random_crops
+from pathsearch.training.augment import Crops, as_pixels, cut, distort, random_crops
 from pathsearch.training.data import TrainBatch
 from pathsearch.training.losses.contrastive import contrastive_loss
 from pathsearch.training.losses.distillation import distillation_loss
@@ -224,9 +224,9 @@ class EncoderTraining(pl.LightningModule):
         error = reconstruction_loss(rebuilt, self._standard(aim))
         self.log("val_reconstruction", error, batch_size=1, sync_dist=True)
         self.shown = Shown(
-            _as_pixels(clean),
-            _as_pixels(other),
-            _as_pixels(rebuilt * self.std + self.mean),
+            as_pixels(clean),
+            as_pixels(other),
+            as_pixels(rebuilt * self.std + self.mean),
             ours.float().cpu().numpy(),
         )
 
@@ -247,11 +247,6 @@ def _described(
     maps = backbone(views.contiguous(memory_format=torch.channels_last))
     features: torch.Tensor = standardise(pooled(maps, backbone.architecture))
     return maps, features
-
-
-def _as_pixels(views: torch.Tensor) -> npt.NDArray[np.uint8]:
-    pixels = views.detach().clamp(0, 1).mul(255).round().to(torch.uint8)
-    return pixels.permute(0, 2, 3, 1).contiguous().cpu().numpy()
 
 
 def _centred(half: torch.Tensor) -> torch.Tensor:

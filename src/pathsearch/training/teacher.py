@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -13,9 +12,6 @@ import numpy.typing as npt
 from pathsearch.config import TrainSettings
 from pathsearch.nouns import Encoder
 from pathsearch.training.pool import Pool
-
-if TYPE_CHECKING:
-    import torch
 
 Features = npt.NDArray[np.float32]
 
@@ -98,7 +94,7 @@ def _ask(
     """
     import torch
 
-    from pathsearch.training.augment import cut, distort, random_crops
+    from pathsearch.training.augment import as_pixels, cut, distort, random_crops
     from pathsearch.training.module import step_seed
 
     crops, view = settings.teacher_crops, settings.view_px
@@ -118,23 +114,15 @@ def _ask(
             where = random_crops(len(pixels), settings.augment, view, settings.patch_px, generator)
             views = cut(pixels, [where], view)
             theta[start:end, crop] = where.theta.numpy()
-            raw[start:end, crop] = teacher.encode(_as_pixels(views))
+            raw[start:end, crop] = teacher.encode(as_pixels(views))
             if crop == 0:
                 first, last = np.searchsorted(chosen, [start, end])
                 if last > first:
                     some = views[torch.from_numpy(chosen[first:last] - start)]
                     other = distort(some, coloured, generator)
-                    changed[first:last] = teacher.encode(_as_pixels(other))
+                    changed[first:last] = teacher.encode(as_pixels(other))
         tick(end, len(pool))
     return theta, raw, chosen, changed
-
-
-def _as_pixels(views: torch.Tensor) -> npt.NDArray[np.uint8]:
-    """Views 0..1, (n, 3, h, w), as an encoder takes them."""
-    import torch
-
-    pixels = views.mul(255).round_().clamp_(0, 255).to(torch.uint8)
-    return pixels.permute(0, 2, 3, 1).contiguous().numpy()
 
 
 def _whiten(
